@@ -1,0 +1,230 @@
+"""The server's memory: one SQLite database in WAL mode, one writer, and content-addressed blobs beside it.
+
+Writes happen on one thread (the event loop's) through `Store.transaction()`; readers on other threads use `Store.reader()`, a
+read-only connection of their own. A commit outlives the death of the process at once, and a power cut from the next checkpoint on
+(synchronous=NORMAL).
+"""
+
+import asyncio
+import base64
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from vishwam.errors import BadInput
+
+SCHEMA_VERSION = 1
+DEFAULT_USER = "local"
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Contents on disk: SHA-256 in hex, MD5 in base64 (the client's digest), size in bytes."""
+
+    sha256: str
+    md5: str
+    size: int
+
+
+class Changes:
+    """Tells listeners on the event loop which runs changed: a set of (project id, run id), row ids of the database."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Subscription] = set()
+
+    def publish(self, project_id: int, run_id: int) -> None:
+        """Call on the event loop's thread. run_id 0: something else in the project changed (a sweep, a report)."""
+        for listener in self._listeners:
+            listener.add((project_id, run_id))
+
+    @contextlib.contextmanager
+    def subscribe(self) -> Iterator["Subscription"]:
+        """`with store.changes.subscribe() as s: changed = await s.next()`; changes between two calls are merged."""
+        listener = Subscription()
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+
+class Subscription:
+    def __init__(self) -> None:
+        self._pending: set[tuple[int, int]] = set()
+        self._event = asyncio.Event()
+
+    def add(self, change: tuple[int, int]) -> None:
+        self._pending.add(change)
+        self._event.set()
+
+    async def next(self) -> set[tuple[int, int]]:
+        """Waits for a change; returns every (project id, run id) that changed since the last call."""
+        await self._event.wait()
+        self._event.clear()
+        changed, self._pending = self._pending, set()
+        return changed
+
+
+class Store:
+    """Opens (or makes) the data folder; raises BadInput when another server has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(folder / "lock")
+        self.blobs = folder / "blobs"
+        self.blobs.mkdir(exist_ok=True)
+        self.path = folder / "server.sqlite"
+        self.changes = Changes()
+        self._local = threading.local()
+        self.writer = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        self.writer.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
+            self.writer.execute(f"PRAGMA {pragma}")
+        self._migrate()
+        self.api_key = self._default_key()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The writer inside BEGIN IMMEDIATE .. COMMIT; rolled back when the body raises. Never await inside."""
+        self.writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.writer
+        except BaseException:
+            self.writer.execute("ROLLBACK")
+            raise
+        self.writer.execute("COMMIT")
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's read-only connection (rows as sqlite3.Row)."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA query_only=ON")
+            self._local.connection = connection
+        return connection
+
+    def close(self) -> None:
+        self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.writer.close()
+        os.close(self._lock)
+
+    # Blobs
+
+    def blob_path(self, sha256: str) -> Path:
+        return self.blobs / sha256[:2] / sha256
+
+    def add_blob(self, writer: "BlobWriter") -> Blob:
+        """Moves a finished upload to its place and records it; the same contents are kept once."""
+        blob = writer.finish(self)
+        self.writer.execute(
+            "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?)", (blob.sha256, blob.md5, blob.size, time.time())
+        )
+        return blob
+
+    def blob_from_bytes(self, data: bytes) -> Blob:
+        writer = BlobWriter(self)
+        writer.write(data)
+        return self.add_blob(writer)
+
+    # Users
+
+    def add_user(self, name: str, email: str = "") -> int:
+        with self.transaction() as db:
+            now = time.time()
+            db.execute("INSERT OR IGNORE INTO users (name, email, created_at) VALUES (?, ?, ?)", (name, email, now))
+            return db.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()["id"]
+
+    def add_key(self, user_id: int, key: str, description: str = "") -> None:
+        with self.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO api_keys (user_id, hash, description, created_at) VALUES (?, ?, ?, ?)",
+                (user_id, hash_key(key), description, time.time()),
+            )
+
+    def user_of_key(self, key: str) -> sqlite3.Row | None:
+        return self.writer.execute(
+            "SELECT users.* FROM users JOIN api_keys ON user_id = users.id WHERE hash = ?", (hash_key(key),)
+        ).fetchone()
+
+    def _default_key(self) -> str:
+        """The key of the user `local`: made at the first start and kept in a file that only its owner can read."""
+        path = self.folder / "api_key"
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(20) + "\n")
+        key = path.read_text().strip()
+        self.add_key(self.add_user(DEFAULT_USER, f"{DEFAULT_USER}@localhost"), key, "made at the first start")
+        return key
+
+    def _migrate(self) -> None:
+        version = self.writer.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise BadInput(
+                f"{self.path}: written by a newer vishwam (schema {version}, this one knows {SCHEMA_VERSION})"
+            )
+        if version == 0:
+            schema = resources.files("vishwam.server").joinpath("schema.sql").read_text()
+            self.writer.executescript(f"BEGIN;{schema};PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+
+
+class BlobWriter:
+    """Receives an upload in pieces; hashes while it writes to a temporary file in the blobs' folder."""
+
+    def __init__(self, store: Store) -> None:
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+        descriptor, name = tempfile.mkstemp(dir=store.blobs, prefix="incoming-")
+        self._file = os.fdopen(descriptor, "wb")
+        self._name = Path(name)
+
+    def write(self, data: bytes) -> None:
+        self._sha256.update(data)
+        self._md5.update(data)
+        self._size += len(data)
+        self._file.write(data)
+
+    def abort(self) -> None:
+        self._file.close()
+        self._name.unlink(missing_ok=True)
+
+    def md5(self) -> str:
+        return base64.b64encode(self._md5.digest()).decode()
+
+    def finish(self, store: Store) -> Blob:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        blob = Blob(self._sha256.hexdigest(), self.md5(), self._size)
+        path = store.blob_path(blob.sha256)
+        path.parent.mkdir(exist_ok=True)
+        self._name.replace(path)
+        return blob
+
+
+def hash_key(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _lock(path: Path) -> int:
+    """An exclusive lock that the kernel drops with the process."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise BadInput(f"{path.parent}: another server is using this folder") from None
+    return descriptor
