@@ -1,0 +1,164 @@
+"""The one writer of a trial to W&B."""
+
+import base64
+import json
+import logging
+import os
+import threading
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from vishwam.evaluation.exact_match import Sample
+
+log = logging.getLogger(__name__)
+
+STEP = "train/step"
+
+# Everything over the step but memory, which W&B draws over wall time: a device's memory does not know of steps.
+OVER_STEPS = ("train/*", "validation/*", "interpolate/*", "extrapolate/*", "exact_match/*", "bias/*", "repetition/*",
+              "benchmark/*", "samples")  # fmt: skip
+
+
+class Run:
+    """A W&B run that a trial writes to, new or resumed under the same id.
+
+    Steps increase strictly: after a resume, rows up to the last one that W&B already has are dropped, so the replayed
+    steps between the checkpoint and the kill are not drawn twice.
+    """
+
+    def __init__(self, run: "wandb.Run", stop: threading.Event):
+        self._run = run
+        self._stop = stop
+        self.id = run.id
+        self.resumed = bool(run.resumed)
+        self._logged_to = int(run.summary.get(STEP, -1)) if self.resumed else -1
+
+    @property
+    def path(self) -> str:
+        """entity/project/id"""
+        return self._run.path
+
+    @property
+    def url(self) -> str | None:
+        return self._run.url
+
+    def config(self, values: Mapping[str, Any]) -> None:
+        """Adds to the run's config. What the sweep itself has set stays as the sweep wrote it."""
+        missing = {name: value for name, value in values.items() if name not in self._run.config}
+        self._run.config.update(missing)
+
+    def log(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """One row at `step`. A row at or before the last one logged is dropped (see the class)."""
+        if step <= self._logged_to:
+            return
+        self._logged_to = step
+        self._run.log({STEP: step, **metrics})
+
+    def log_over_time(self, metrics: Mapping[str, float]) -> None:
+        """A row without a step: memory, over wall time."""
+        if metrics:
+            self._run.log(dict(metrics))
+
+    def summarise(self, values: Mapping[str, Any]) -> None:
+        self._run.summary.update(dict(values))
+
+    def samples(self, rows: Mapping[str, Sequence[Sample]]) -> "wandb.Table":
+        """A table of questions, answers and predictions by evaluation set, to be logged with a row."""
+        return wandb.Table(
+            columns=["set", "question", "answer", "prediction", "correct"],
+            data=[
+                [name, sample.question, sample.answer, sample.prediction, sample.answer == sample.prediction]
+                for name, samples in rows.items()
+                for sample in samples
+            ],
+        )
+
+    def checkpoint(self, folder: Path, step: int, best: bool, metadata: Mapping[str, Any]) -> None:
+        """Uploads a step's folder and what lies beside it, in the background; W&B moves `latest` by itself."""
+        artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=dict(metadata))
+        artifact.add_dir(str(folder))
+        artifact.add_dir(str(folder.parent / "tokenizer"), name="tokenizer")
+        for file in ("config.gin", "operative_config.gin"):
+            if (folder.parent / file).exists():
+                artifact.add_file(str(folder.parent / file))
+        # Uploading reads the files later; Orbax may have removed the step by then, so they are copied to W&B's staging.
+        self._run.log_artifact(artifact, aliases=["latest", f"step-{step}", *(["best"] if best else [])])
+
+    def stop_requested(self) -> bool:
+        """Whether W&B asked this run to stop: early termination by the sweep, or a person's click.
+
+        Early termination reaches a trial twice: in the stream's reply, and as SIGTERM from the agent, which may come
+        first and which preemption sends too. `ask_stop_requested` tells them apart.
+        """
+        return self._stop.is_set()
+
+    def ask_stop_requested(self) -> bool:
+        """Asks the server whether this run was told to stop; False when it does not answer within 3 s."""
+        if self._stop.is_set():
+            return True
+        settings = self._run.settings
+        query = "query RunStoppedStatus($e: String!, $p: String!, $r: String!) { project(name: $p, entityName: $e) { run(name: $r) { stopped } } }"
+        body = json.dumps(
+            {"query": query, "variables": {"e": self._run.entity, "p": self._run.project, "r": self._run.id}}
+        ).encode()
+        key = base64.b64encode(f"api:{wandb.api.api_key or ''}".encode()).decode()
+        request = urllib.request.Request(
+            f"{settings.base_url.rstrip('/')}/graphql",
+            body,
+            {"Content-Type": "application/json", "Authorization": f"Basic {key}"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=3) as reply:
+                return bool(json.load(reply)["data"]["project"]["run"]["stopped"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def preempt(self) -> None:
+        """Tells W&B that this run was interrupted and is to be handed out again, and ends it as such."""
+        self._run.mark_preempting()
+        self._run.finish(exit_code=1)
+
+    def fail(self, reason: str) -> None:
+        """Ends the run as failed, with the reason where a person looks for it."""
+        self._run.summary["failure"] = reason
+        self._run.alert(title="Trial failed", text=reason, level=wandb.AlertLevel.ERROR)
+        self._run.finish(exit_code=1)
+
+    def finish(self) -> None:
+        self._run.finish()
+
+
+def start(job_type: str = "train") -> Run:
+    """Begins the run that the environment names (`WANDB_RUN_ID`), or a new one; the same id continues.
+
+    Under an agent the run is named by the knobs its sweep varies, which say more than random words.
+    """
+    stop = threading.Event()
+    run = wandb.init(
+        job_type=job_type,
+        resume="allow",
+        # Without a stop_fn the client raises KeyboardInterrupt wherever the main thread happens to be.
+        settings=wandb.Settings(stop_fn=stop.set),
+    )
+    swept = swept_knobs()
+    if swept and not run.resumed:
+        run.name = " ".join(f"{name}={value}" for name, value in swept.items())
+    run.define_metric(STEP)
+    for names in OVER_STEPS:
+        run.define_metric(names, step_metric=STEP)
+    return Run(run, stop)
+
+
+def swept_knobs() -> dict[str, Any]:
+    """The knobs that the sweep set for this trial, as the agent left them for the client; empty without an agent."""
+    import yaml
+
+    path = os.environ.get("WANDB_SWEEP_PARAM_PATH")
+    if not path or not Path(path).exists():
+        return {}
+    values = yaml.safe_load(Path(path).read_text()) or {}
+    return {name: entry["value"] for name, entry in values.items() if isinstance(entry, dict) and "value" in entry}

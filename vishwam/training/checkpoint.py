@@ -1,0 +1,104 @@
+"""Checkpoints of a trial: everything needed to continue it, to evaluate it, or to talk to it.
+
+A run's folder holds what never changes (`config.gin`, `tokenizer/`) beside one folder a step, written by Orbax:
+
+    .vishwam/checkpoints/<run id>/config.gin, tokenizer/
+    .vishwam/checkpoints/<run id>/<step>/state/      parameters, average, optimizer, step, random key
+    .vishwam/checkpoints/<run id>/<step>/data/       state of the Grain iterator
+    .vishwam/checkpoints/<run id>/<step>/metadata/   JSON: knobs, metrics at this step, versions
+"""
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import orbax.checkpoint as ocp
+from grain import checkpoint as grain_checkpoint
+from orbax.checkpoint import checkpoint_managers as policies
+
+from vishwam.errors import BadInput
+
+log = logging.getLogger(__name__)
+
+SCORE = "validation/loss"
+"""What makes a checkpoint the best: cheap, on the same questions every time, and never saturated."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `folder`: the newest and the best are kept, the others removed."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        # Lower is better, and a step saved without a score must never be the best.
+        best = policies.BestN(get_metric_fn=lambda m: -m[SCORE], n=1, keep_checkpoints_without_metrics=False)
+        self._manager = ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(1), best]),
+                # SIGKILL in the middle of a save leaves a `-tmp` folder behind.
+                cleanup_tmp_directories=True,
+            ),
+            handler_registry=None,
+        )
+
+    def save(self, step: int, state: Any, data: Any, metadata: dict[str, Any], metrics: dict[str, float]) -> Path:
+        """Writes one step and returns its folder once it is whole on disk.
+
+        The iterator must stand at the first batch that `state` has not seen: it is saved as it is.
+        """
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state),
+                data=grain_checkpoint.CheckpointSave(data),
+                metadata=ocp.args.JsonSave(metadata),
+            ),
+            metrics=metrics,
+            force=True,
+        )
+        self._manager.wait_until_finished()
+        return self.folder / str(step)
+
+    def restore(self, state: Any, data: Any) -> tuple[Any, Any, dict[str, Any]] | None:
+        """The newest whole step as (state, data iterator, metadata), or None where there is none.
+
+        `state` gives shapes and types. A step that does not read (a disk filled up, a file was damaged) is set aside
+        with a warning and the one before it is taken.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                restored = self._manager.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(state),
+                        data=grain_checkpoint.CheckpointRestore(data),
+                        metadata=ocp.args.JsonRestore(),
+                    ),
+                )
+            except Exception as error:  # Orbax raises whatever its storage layer met.
+                log.warning("checkpoint %s does not read (%s); set aside", self.folder / str(step), error)
+                shutil.move(self.folder / str(step), self.folder / f"damaged-{step}")
+                self._manager.reload()
+                continue
+            return restored["state"], restored["data"], restored["metadata"]
+        return None
+
+    def best_step(self) -> int | None:
+        """The step with the lowest validation loss among those kept."""
+        return self._manager.best_step()
+
+    def close(self) -> None:
+        self._manager.close()
+
+
+def read_state(folder: Path, state: Any) -> Any:
+    """The state alone from a step's folder, for evaluation; `state` gives shapes and types.
+
+    Raises:
+        BadInput: the folder holds no checkpoint, or one of another shape.
+    """
+    if not (folder / "state").is_dir():
+        raise BadInput(f"{folder}: no checkpoint here (it has no folder `state`)")
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        return checkpointer.restore(folder.absolute() / "state", args=ocp.args.StandardRestore(state))

@@ -1,0 +1,72 @@
+"""What a trial is made of: plain frozen dataclasses that Gin fills and everything else only reads."""
+
+from dataclasses import dataclass, field
+
+from data_pipelines.modular_math.source import ModularMath
+from vishwam.model.decoder import DecoderConfig
+
+from .step import Knobs
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Which tokeniser reads the text.
+
+    name: a Hugging Face name or a local folder; "characters" is the byte-level one made at set-up.
+    reverse_digits: numbers stand least-significant digit first inside the model, as one adds on paper.
+    """
+
+    name: str = "characters"
+    reverse_digits: bool = True
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How long a trial runs and how often it looks up from its work. Counts are in optimizer steps or in questions.
+
+    steps: length of the trial, and of the learning-rate schedule.
+    batch_size: questions a step.
+    length_buckets: token lengths a batch is padded to, ascending; each is one compiled program.
+    steps_per_dispatch: steps a compiled call runs; small models are faster with several.
+    log_every: train metrics, a multiple of steps_per_dispatch.
+    validate_every: teacher-forced loss on held-out questions, what early stopping compares.
+    evaluate_every: greedy decoding on every evaluation set, then a checkpoint and its upload.
+    validation_questions, evaluation_questions, final_questions: held-out questions a set at these occasions and at the end.
+    max_answer_tokens: greedy decoding stops there.
+    """
+
+    seed: int = 0
+    steps: int = 900
+    batch_size: int = 64
+    length_buckets: tuple[int, ...] = (64,)
+    steps_per_dispatch: int = 10
+    log_every: int = 10
+    validate_every: int = 50
+    evaluate_every: int = 300
+    validation_questions: int = 512
+    evaluation_questions: int = 64
+    final_questions: int = 500
+    max_answer_tokens: int = 128
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name not in ("seed", "length_buckets") and value < 1:
+                raise ValueError(f"{name} = {value}: must be at least 1")
+        if not self.length_buckets or list(self.length_buckets) != sorted(set(self.length_buckets)):
+            raise ValueError(f"length_buckets = {self.length_buckets}: must ascend and not be empty")
+        for name in ("log_every", "validate_every", "evaluate_every"):
+            if getattr(self, name) % self.steps_per_dispatch:
+                raise ValueError(
+                    f"{name} = {getattr(self, name)}: must be a multiple of steps_per_dispatch ({self.steps_per_dispatch})"
+                )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One trial, whole. `model` lacks only what the tokeniser knows (vocabulary, digit tokens)."""
+
+    data: ModularMath = field(default_factory=ModularMath)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    model: DecoderConfig = field(default_factory=DecoderConfig)
+    knobs: Knobs = field(default_factory=Knobs)
+    loop: LoopConfig = field(default_factory=LoopConfig)
