@@ -1,8 +1,8 @@
 """The server's memory: one SQLite database in WAL mode, one writer, and content-addressed blobs beside it.
 
-Writes happen on one thread (the event loop's) through `Store.transaction()`; readers on other threads use `Store.reader()`, a
-read-only connection of their own. A commit outlives the death of the process at once, and a power cut from the next checkpoint on
-(synchronous=NORMAL).
+Writes happen on the event loop's thread, through `Store.transaction()`; other threads read through `Store.reader()`, a
+read-only connection of their own. A commit outlives the death of the process at once, and a power cut from the next
+checkpoint on (synchronous=NORMAL).
 """
 
 import asyncio
