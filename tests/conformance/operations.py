@@ -1,4 +1,4 @@
-"""Collects the GraphQL operations that the installed wandb client can send: generated modules, Python strings, core binary."""
+"""Collects the GraphQL operations that the installed wandb client can send, from its Python files and core binary."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ def package(name: str) -> Path:
 
 
 def _one_document(text: str) -> str:
-    """The operation at the start of `text`, and the fragments that directly follow it, up to where the braces balance."""
+    """The operation at the start of `text` and the fragments directly after it, up to where the braces balance."""
     end = 0
     while True:
         depth = 0
