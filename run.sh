@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# From a clone to a live sweep. The first start sets up .venv; all other state lies in .vishwam.
+#
+#   ./run.sh [FILE.yaml] [--count N]   sweep experiments/math.yaml (or FILE) on this machine, with a live report
+#   ./run.sh test [pytest arguments]   set up and pass the tests
+#   ./run.sh benchmark [NAME]          measure; tables here, JSON in .vishwam/benchmarks
+#   ./run.sh serve | stop              the embedded W&B server: in the foreground | end the one in the background
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+export VISHWAM_HOME="${VISHWAM_HOME:-$PWD/.vishwam}"
+
+find_python() {
+  local name
+  for name in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+    if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$name"
+      return
+    fi
+  done
+  echo "run.sh: needs Python 3.11 or newer; set PYTHON to one" >&2
+  exit 2
+}
+
+accelerator() {
+  if [ -e /proc/driver/nvidia/version ] || nvidia-smi >/dev/null 2>&1; then
+    echo cuda
+  elif [ -e /dev/accel0 ] || [ -n "${TPU_NAME:-}" ]; then
+    echo tpu
+  fi
+}
+
+# Installs when something that decides the installation has changed; else takes no time.
+set_up() {
+  local extras stamp
+  extras="$(printf '%s\n' "$@" $(accelerator) | sort -u | paste -sd, -)"
+  stamp="$(cat setup.cfg constraints.txt pyproject.toml; echo "$PWD")"
+  if [ -f .venv/installed ] && [ "$(sed 1d .venv/installed)" = "$stamp" ]; then
+    # Everything asked for is there already, possibly with more.
+    local have missing=
+    have=",$(head -n 1 .venv/installed),"
+    for extra in ${extras//,/ }; do [[ "$have" == *",$extra,"* ]] || missing=yes; done
+    [ -z "$missing" ] && return
+    extras="$(printf '%s\n' ${extras//,/ } $(head -n 1 .venv/installed | tr , ' ') | sort -u | paste -sd, -)"
+  fi
+  echo "setting up .venv${extras:+ with $extras} (about 2 minutes the first time)"
+  local python target=".${extras:+[$extras]}"
+  python="$(find_python)"
+  rm -f .venv/installed
+  # uv is faster but knows nothing of pip's index settings: when it fails, pip does it.
+  if command -v uv >/dev/null && { [ -x .venv/bin/python ] || uv venv -q --python "$python" .venv; } &&
+    uv pip install -q --python .venv/bin/python -e "$target" -c constraints.txt 2>/dev/null; then
+    :
+  else
+    [ -x .venv/bin/python ] && .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
+    .venv/bin/python -m pip install -q --disable-pip-version-check -e "$target" -c constraints.txt
+  fi
+  printf '%s\n%s\n' "$extras" "$stamp" >.venv/installed
+}
+
+case "${1:-}" in
+  test)
+    shift
+    set_up dev
+    exec .venv/bin/python -m pytest "$@"
+    ;;
+  benchmark)
+    shift
+    set_up dev
+    exec .venv/bin/python -m tests.benchmarks "$@"
+    ;;
+  serve | stop)
+    set_up
+    exec .venv/bin/vishwam "$@"
+    ;;
+  -h | --help)
+    sed -n '2,8s/^# \{0,1\}//p' run.sh
+    ;;
+  *)
+    set_up
+    exec .venv/bin/vishwam launch "$@"
+    ;;
+esac

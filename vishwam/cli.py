@@ -1,0 +1,138 @@
+"""`vishwam <command>`. Every command exits 0, or 2 for bad input with one line on stderr, or 1 for a failure of its own.
+
+Commands import what they need when they run, so that `vishwam env` and `vishwam questions` never wait for JAX.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from data_pipelines import BadInput as BadData
+from vishwam.errors import BadInput
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(arguments)
+    try:
+        return args.run(args)
+    except (BadInput, BadData) as error:
+        print(f"vishwam {args.command}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader (`head`, say) has had enough; Python would complain once more when it closes stdout.
+        sys.stdout = None
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="vishwam", description=__import__("vishwam").__doc__)
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+
+    def command(name: str, help: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".")
+        added.set_defaults(run=run)
+        return added
+
+    added = command("train", "run one trial: Gin files, then knobs as name=value", train)
+    added.add_argument("arguments", nargs="+", metavar="FILE.gin | knob=value")
+
+    added = command("check", "prove a sweep sound before it is launched", check)
+    added.add_argument("file", metavar="SWEEP.yaml")
+
+    added = command("launch", "sweep, train and report in one go (what run.sh does)", launch)
+    from vishwam import launch as launch_module
+
+    launch_module.add_arguments(added)
+
+    added = command("evaluate", "exact match of a checkpoint: a folder, or entity/project/checkpoint-ID:alias", evaluate)
+    added.add_argument("checkpoint")
+    added.add_argument("--count", type=int, help="questions a set (default: as many as were asked in training)")
+
+    added = command("report", "build or refresh the W&B report of a sweep", report)
+    added.add_argument("sweep", help="entity/project/id, or the id alone")
+
+    added = command("env", "print the exports with which `wandb` works in this shell", env)
+
+    added = command("serve", "run the embedded W&B server in the foreground", serve)
+    added.add_argument("--host", default="127.0.0.1")
+    added.add_argument("--port", type=int, default=8090)
+    added.add_argument("--data", type=Path, help="folder of its data (default: .vishwam/server)")
+
+    command("stop", "end the embedded server that run.sh or `vishwam env` started", stop)
+
+    from data_pipelines.modular_math import command as questions_module
+
+    questions_module.add_arguments(command("questions", "print questions as JSON lines", questions_module.run))
+    return top
+
+
+def train(args: argparse.Namespace) -> int:
+    from vishwam import environment, trial
+
+    files = [argument for argument in args.arguments if argument.endswith(".gin") and "=" not in argument]
+    knobs = [argument for argument in args.arguments if argument not in files]
+    for knob in knobs:
+        if "=" not in knob:
+            raise BadInput(f"{knob!r} is neither a Gin file nor knob=value")
+    if not files:
+        raise BadInput("no Gin file given; try gin/math.gin")
+    return trial.run(files, knobs, environment.apply)
+
+
+def check(args: argparse.Namespace) -> int:
+    from vishwam import check
+
+    return check.main(args)
+
+
+def launch(args: argparse.Namespace) -> int:
+    from vishwam import launch
+
+    return launch.run(args)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    from vishwam import environment
+    from vishwam.evaluation import checkpoint
+
+    return checkpoint.run(args.checkpoint, args.count, environment.apply)
+
+
+def report(args: argparse.Namespace) -> int:
+    from vishwam import environment
+    from vishwam.tracking import report
+
+    environment.apply()
+    print(report.build(*report.resolve(args.sweep)))
+    return 0
+
+
+def env(args: argparse.Namespace) -> int:
+    from vishwam import environment
+
+    for name, value in environment.variables().items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+def serve(args: argparse.Namespace) -> int:
+    from vishwam import server, state
+
+    return server.serve(args.host, args.port, args.data or state.folder() / "server")
+
+
+def stop(args: argparse.Namespace) -> int:
+    from vishwam import state
+    from vishwam.server import local
+
+    ended = local.stop(state.folder() / "server")
+    print("server stopped" if ended else "no server was running")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

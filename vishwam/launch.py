@@ -1,0 +1,220 @@
+"""One command from a sweep file to a live report: what `run.sh` runs.
+
+It starts nothing of its own: the real `wandb sweep` and `wandb agent` do the work, as they would by hand.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from vishwam import environment, state
+from vishwam.errors import BadInput
+
+# The agent and its trial get this long to save a checkpoint and say goodbye after Ctrl-C.
+GRACE_SECONDS = 20
+
+UNFINISHED = ("PENDING", "RUNNING")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", default="experiments/math.yaml", help="a W&B sweep (default: %(default)s)")
+    parser.add_argument("--count", type=int, help="trials this agent runs at most (default: the whole sweep)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Checks, sweeps, trains and reports. Returns the exit code."""
+    from vishwam import check
+    from vishwam.tracking import sweeps
+
+    file = Path(args.file)
+    check.check(file)
+    environment.apply()
+    say(f"W&B server    {os.environ.get('WANDB_BASE_URL', 'as configured')}")
+
+    launches = Launches(state.folder() / "launches.json")
+    digest = hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
+    path = launches.unfinished(digest)
+    if path:
+        say(f"sweep         {path} was not finished: going on with it")
+    else:
+        path = create_sweep(file)
+        launches.remember(digest, path)
+        say(f"sweep         {path}")
+    report_url = make_report(path)
+    say(f"report        {report_url or sweeps.url(path)}")
+    say("", "Ctrl-C stops; the same command goes on from there.", "")
+
+    began = time.monotonic()
+    code = run_agent(path, args.count)
+    trials = sweeps.trials(path)
+    say("", sweeps.table(trials), "")
+    say(f"sweep         {path} is {sweeps.state(path)} after {time.monotonic() - began:.0f} s here")
+    say(f"report        {report_url or sweeps.url(path)}")
+    best = sweeps.best(trials)
+    if best:
+        say(f"evaluate      .venv/bin/vishwam evaluate {'/'.join(path.split('/')[:2])}/checkpoint-{best.id}:best")
+    if code:
+        return code
+    return 0 if any(trial.state == "finished" for trial in trials) else 1
+
+
+class Launches:
+    """Which sweep was made from which file, by the file's digest, so that a second start can go on with it."""
+
+    def __init__(self, path: Path):
+        self._path = path
+
+    def unfinished(self, digest: str) -> str | None:
+        """The path of the sweep made from this very file, if its server still has it and it is not at its end."""
+        from vishwam.tracking import sweeps
+
+        path = self._read().get(self._key(digest))
+        return path if path and sweeps.state(path) in UNFINISHED else None
+
+    def remember(self, digest: str, path: str) -> None:
+        launches = self._read() | {self._key(digest): path}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(launches, indent=1))
+        temporary.replace(self._path)
+
+    def _read(self) -> dict[str, str]:
+        try:
+            return json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def _key(self, digest: str) -> str:
+        return f"{os.environ.get('WANDB_BASE_URL', 'default')} {digest}"
+
+
+def create_sweep(file: Path) -> str:
+    """Runs `wandb sweep FILE`; returns entity/project/id.
+
+    Raises:
+        BadInput: W&B refused the sweep; its own words follow.
+    """
+    done = subprocess.run([_wandb(), "sweep", str(file)], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    said = _plain(done.stdout + done.stderr)
+    found = re.search(r"wandb agent '?([^\s']+/[^\s']+/[^\s']+)", said)
+    if done.returncode or not found:
+        last = [line for line in said.splitlines() if line.strip()][-1:] or ["no output"]
+        raise BadInput(f"wandb sweep {file}: {last[0].strip()}")
+    return found[1]
+
+
+def make_report(path: str) -> str | None:
+    """The report's address; a report that can't be made is said and does not stop a sweep."""
+    from vishwam.tracking import report
+
+    try:
+        return report.build(*path.split("/"))
+    except Exception as error:  # The server in use may be one that takes no reports.
+        say(f"no report     {type(error).__name__}: {error}")
+        return None
+
+
+def run_agent(path: str, count: int | None) -> int:
+    """Runs `wandb agent` to its end, showing what its trials say. Returns an exit code: 130 after Ctrl-C.
+
+    The agent stands in a session of its own, so that Ctrl-C reaches it once and through here, and is told to end when
+    this process dies: no trial outlives the script that started it.
+    """
+    command = [_wandb(), "agent", "--forward-signals", *(["--count", str(count)] if count else []), path]
+    log = state.folder() / "logs" / f"agent-{path.split('/')[-1]}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(log.open("a"))
+        agent = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        assert agent.stdout is not None
+        stack.callback(agent.stdout.close)
+        stack.enter_context(_terminated_like_interrupted())
+        try:
+            relay(agent.stdout, file)
+            code = agent.wait()
+        except KeyboardInterrupt:
+            say("", "stopping: the trial saves its checkpoint ...")
+            _end(agent, agent.stdout, file)
+            say("stopped; start again to go on from here")
+            return 130
+    if code:
+        say(f"wandb agent ended with exit code {code}; its log: {log}")
+    return code
+
+
+def relay(source: IO[str], log: IO[str]) -> None:
+    """Copies everything to the log, and what trials say to the screen, without the client's own chatter."""
+    for line in source:
+        log.write(line)
+        log.flush()
+        plain = _plain(line)
+        if not plain.startswith(("wandb:", "202")):
+            say(plain.rstrip())
+
+
+def die_with_parent() -> None:
+    """In the child, before exec: the kernel sends SIGTERM when the parent is gone, however it went (Linux)."""
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def say(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this script as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, interrupt) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _end(agent: "subprocess.Popen[str]", source: IO[str], log: IO[str]) -> None:
+    """SIGINT, then SIGTERM, then SIGKILL to the agent, whose trials do as it does. A second Ctrl-C hurries."""
+    for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            agent.send_signal(number)
+        try:
+            agent.wait(timeout=patience)
+            break
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            continue
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def _wandb() -> str:
+    """The client's own command, beside this interpreter."""
+    return str(Path(sys.executable).parent / "wandb")

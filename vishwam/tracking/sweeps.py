@@ -1,0 +1,111 @@
+"""Reading a sweep back from W&B: its state, its trials and the best of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import wandb
+
+from vishwam.evaluation.statistics import wilson_interval
+
+SCORES = ("interpolate/exact_match", "extrapolate/exact_match")
+LOSS = "validation/loss"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a sweep: the knobs the sweep varies, the last metrics, seconds of run time."""
+
+    id: str
+    state: str
+    knobs: dict[str, Any]
+    summary: dict[str, Any]
+    seconds: float
+
+
+def state(path: str) -> str | None:
+    """PENDING, RUNNING, PAUSED, FINISHED, ...; None where the server in use does not have this sweep."""
+    try:
+        return wandb.Api().sweep(path).state
+    except (wandb.errors.CommError, ValueError):
+        return None
+
+
+def url(path: str) -> str:
+    return wandb.Api().sweep(path).url
+
+
+def trials(path: str) -> list[Trial]:
+    """The trials of a sweep in the order in which they began."""
+    sweep = wandb.Api().sweep(path)
+    varied = [
+        name
+        for name, spec in sweep.config.get("parameters", {}).items()
+        if "value" not in spec and len(spec.get("values", (0, 0))) > 1
+    ]
+    runs = sorted(sweep.runs, key=lambda run: run.created_at)
+    return [
+        Trial(
+            run.id,
+            run.state,
+            {name: run.config[name] for name in varied if name in run.config},
+            dict(run.summary),
+            run.summary.get("_wandb", {}).get("runtime") or run.summary.get("_runtime", 0.0),
+        )
+        for run in runs
+    ]
+
+
+def best(trials: Sequence[Trial]) -> Trial | None:
+    """The trial with the highest exact match in range and beyond, ties broken by loss; None where none has one."""
+
+    def score(trial: Trial) -> tuple[float, ...]:
+        values = [_number(trial.summary, name, -1.0) for name in SCORES]
+        return (*values, -_number(trial.summary, LOSS, float("inf")))
+
+    finished = [trial for trial in trials if SCORES[0] in trial.summary]
+    return max(finished, key=score, default=None)
+
+
+def table(trials: Sequence[Trial]) -> str:
+    """The trials as text: knobs, exact match with its 95% interval, validation loss, seconds, and how each ended."""
+    if not trials:
+        return "no trial has begun"
+    knobs = list(dict.fromkeys(name for trial in trials for name in trial.knobs))
+    head = [*knobs, "interpolate", "extrapolate", LOSS, "time", ""]
+    rows = [
+        [
+            *(str(trial.knobs.get(name, "")) for name in knobs),
+            *(_percent(trial.summary, name) for name in SCORES),
+            f"{_number(trial.summary, LOSS, float('nan')):.4f}",
+            f"{trial.seconds:.0f} s",
+            _ending(trial),
+        ]
+        for trial in trials
+    ]
+    widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def _percent(summary: dict[str, Any], name: str) -> str:
+    value, count = summary.get(name), summary.get(f"{name}_count")
+    if not isinstance(value, (int, float)):
+        return "-"
+    if not count:
+        return f"{value:.1%}"
+    low, high = wilson_interval(round(value * count), int(count))
+    return f"{value:6.1%} [{low:.1%}, {high:.1%}]"
+
+
+def _number(summary: dict[str, Any], name: str, default: float) -> float:
+    value = summary.get(name, default)
+    return float(value) if isinstance(value, (int, float)) else default
+
+
+def _ending(trial: Trial) -> str:
+    if "failure" in trial.summary:
+        return f"failed: {trial.summary['failure']}"
+    if trial.summary.get("stopped_early"):
+        return "stopped early"
+    return trial.state
