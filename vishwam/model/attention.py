@@ -1,0 +1,108 @@
+"""Causal attention over a sequence or over a cache of keys and values, with rotary positions or none."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vishwam.model.config import DecoderConfig
+from vishwam.model.layers import Dense
+
+
+class KeysValues(NamedTuple):
+    """What a layer attended to, [B, H, S, K] each; rotary positions are already applied to the keys."""
+
+    keys_BHSK: jax.Array
+    values_BHSK: jax.Array
+
+
+class Cache(NamedTuple):
+    """Room for S keys and values of one layer, and the slot where this call's first ones are written."""
+
+    keys_values: KeysValues
+    slot: jax.Array
+
+
+class PlaceRelations(NamedTuple):
+    """How each key (S) stands to each query (T) in the numbers of their text; see `math_reasoning`."""
+
+    digit_key_BS: jax.Array  # whether the key is a digit
+    relative_place_BTS: jax.Array  # the key's place minus the query's
+    numbers_ago_BTS: jax.Array  # how many numbers before the query's own
+
+
+class Context(NamedTuple):
+    """What every layer needs to know of the tokens."""
+
+    positions_BT: jax.Array  # index of each query in its text
+    visible_BTS: jax.Array  # the key is a token of the same row and not later than the query
+    relations: PlaceRelations | None = None  # for models that go by place
+
+
+def masked_softmax(scores: jax.Array, seen: jax.Array, sink: jax.Array | float = -jnp.inf) -> jax.Array:
+    """Softmax over the last axis of float32 `scores` where `seen`; 0 where nothing is.
+
+    `sink` is the logit of a key that is always there and has no value, so the rest may sum to less than 1.
+    """
+    scores = jnp.where(seen, scores, -jnp.inf)
+    largest = jnp.maximum(jnp.max(scores, axis=-1, keepdims=True), sink)
+    largest = jax.lax.stop_gradient(jnp.maximum(largest, -1e30))  # finite where nothing is seen
+    weights = jnp.exp(scores - largest)
+    total = jnp.sum(weights, axis=-1, keepdims=True) + jnp.exp(sink - largest)
+    return weights / jnp.maximum(total, 1e-30)
+
+
+def rotate(x_BHTK: jax.Array, positions_BT: jax.Array, theta: float) -> jax.Array:
+    """Rotary position embedding (Su et al. 2021), first half of a head against its second half."""
+    half = x_BHTK.shape[-1] // 2
+    frequency_K = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angle_BTK = positions_BT[..., None].astype(jnp.float32) * frequency_K
+    cos, sin = jnp.cos(angle_BTK)[:, None], jnp.sin(angle_BTK)[:, None]
+    first, second = jnp.split(x_BHTK.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x_BHTK.dtype)
+
+
+class Attention(nnx.Module):
+    """Multi-head attention; rotary when the configuration says so, else without positions."""
+
+    def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        width = config.model_dim
+        self.query = Dense(width, width, rngs)
+        self.key = Dense(width, width, rngs)
+        self.value = Dense(width, width, rngs)
+        self.out = Dense(width, width, rngs, scale=(2 * config.num_layers) ** -0.5)
+        self.config = config
+
+    def probabilities(self, scores_BHTS: jax.Array, context: Context) -> jax.Array:
+        return masked_softmax(scores_BHTS, context.visible_BTS[:, None])
+
+    def __call__(self, x_BTD: jax.Array, context: Context, cache: Cache | None = None) -> tuple[jax.Array, KeysValues]:
+        """Attends to `x_BTD` itself, or with a cache to all of its slots after these keys and values are written."""
+        config = self.config
+        B, T, _ = x_BTD.shape
+        H, K = config.num_heads, config.head_dim
+
+        def heads(x_BTD: jax.Array) -> jax.Array:
+            return x_BTD.reshape(B, T, H, K).transpose(0, 2, 1, 3)
+
+        q_BHTK, k_BHSK, v_BHSK = heads(self.query(x_BTD)), heads(self.key(x_BTD)), heads(self.value(x_BTD))
+        if config.position == "rope":
+            q_BHTK = rotate(q_BHTK, context.positions_BT, config.rope_theta)
+            k_BHSK = rotate(k_BHSK, context.positions_BT, config.rope_theta)
+        if cache is not None:
+            at = (0, 0, cache.slot, 0)
+            k_BHSK = jax.lax.dynamic_update_slice(cache.keys_values.keys_BHSK, k_BHSK, at)
+            v_BHSK = jax.lax.dynamic_update_slice(cache.keys_values.values_BHSK, v_BHSK, at)
+        S = k_BHSK.shape[2]
+        # Heads folded into the batch: plain batched products, which XLA runs fastest on CPU.
+        scores = jnp.einsum(
+            "ntk,nsk->nts",
+            q_BHTK.reshape(B * H, T, K),
+            k_BHSK.reshape(B * H, S, K),
+            preferred_element_type=jnp.float32,
+        )
+        p_BHTS = self.probabilities(scores.reshape(B, H, T, S) * K**-0.5, context).astype(x_BTD.dtype)
+        y = jnp.einsum("nts,nsk->ntk", p_BHTS.reshape(B * H, T, S), v_BHSK.reshape(B * H, S, K))
+        y_BTD = y.reshape(B, H, T, K).transpose(0, 2, 1, 3).reshape(B, T, H * K)
+        return self.out(y_BTD), KeysValues(k_BHSK, v_BHSK)

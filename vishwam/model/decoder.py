@@ -1,0 +1,105 @@
+"""The decoder: embedding, stacked layers, tied output; split once into a graph definition and a pure tree of arrays."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vishwam.model.attention import Attention, Cache, Context, KeysValues
+from vishwam.model.config import DecoderConfig
+from vishwam.model.layers import DecoderLayer, RMSNorm
+from vishwam.model.math_reasoning import MathReasoningLayer, Places, is_digit, places_of, relate
+
+Params = dict[str, Any]  # nested dictionaries of arrays; those under "layers" carry a leading axis L
+
+
+class Decoder(nnx.Module):
+    """A causal language model over tokens, with tied embeddings and RMSNorm before each sublayer."""
+
+    def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        @nnx.vmap(in_axes=0, out_axes=0)
+        def stacked(key_L: jax.Array) -> DecoderLayer:
+            rngs = nnx.Rngs(params=key_L)
+            if config.position == "place":
+                return MathReasoningLayer(config, rngs)
+            return DecoderLayer(config, Attention(config, rngs), rngs)
+
+        scale = config.model_dim**-0.5
+        shape = (config.vocab_size, config.model_dim)
+        self.embedding = nnx.Param(jax.random.normal(rngs.params(), shape) * scale)
+        self.layers = stacked(jax.random.split(rngs.params(), config.num_layers))
+        self.final_norm = RMSNorm(config.model_dim)
+        self.config = config
+
+    def embed(self, tokens_BT: jax.Array) -> jax.Array:
+        x_BTD = self.embedding[...][tokens_BT] * self.config.model_dim**0.5
+        return x_BTD.astype(self.config.compute_dtype)
+
+    def logits(self, x_BTD: jax.Array) -> jax.Array:
+        """Float32 logits [B, T, V] from the last layer's output."""
+        x_BTD = self.final_norm(x_BTD)
+        B, T, D = x_BTD.shape
+        table_VD = self.embedding[...].astype(x_BTD.dtype)
+        flat = jnp.matmul(x_BTD.reshape(B * T, D), table_VD.T, preferred_element_type=jnp.float32)
+        return flat.reshape(B, T, -1)
+
+    def context(self, tokens_BT: jax.Array) -> tuple[Context, Places]:
+        """Of whole texts that start at their row's first column; padding may only follow them."""
+        B, T = tokens_BT.shape
+        index_T = jnp.arange(T)
+        positions_BT = jnp.broadcast_to(index_T, (B, T))
+        visible_BTS = jnp.broadcast_to(index_T[:, None] >= index_T, (B, T, T))
+        places = places_of(tokens_BT, self.config.digit_token_ids)
+        digit_BT = is_digit(tokens_BT, self.config.digit_token_ids)
+        return self.relate(positions_BT, visible_BTS, places, places, digit_BT), places
+
+    def relate(
+        self,
+        positions_BT: jax.Array,
+        visible_BTS: jax.Array,
+        queries: Places,
+        keys: Places,
+        digit_key_BS: jax.Array,
+    ) -> Context:
+        """The context of queries at T against keys at S."""
+        if self.config.position != "place":
+            return Context(positions_BT, visible_BTS)
+        return Context(positions_BT, visible_BTS, relate(queries, keys, digit_key_BS))
+
+    def run_layers(self, x_BTD: jax.Array, context: Context) -> jax.Array:
+        """All layers over whole texts."""
+        graphdef, stacked = nnx.split(self.layers)
+
+        def one(x_BTD: jax.Array, layer: Any) -> tuple[jax.Array, None]:
+            return nnx.merge(graphdef, layer)(x_BTD, context)[0], None
+
+        return jax.lax.scan(one, x_BTD, stacked)[0]
+
+    def run_layers_cached(
+        self, x_BTD: jax.Array, context: Context, caches: list[KeysValues] | None, slot: jax.Array
+    ) -> tuple[jax.Array, list[KeysValues]]:
+        """All layers, keeping each one's keys and values; the first call, over the prompts, has no caches yet."""
+        graphdef, stacked = nnx.split(self.layers)
+        kept = []
+        for number in range(self.config.num_layers):
+            layer = nnx.merge(graphdef, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))
+            cache = None if caches is None else Cache(caches[number], slot)
+            x_BTD, keys_values = layer(x_BTD, context, cache)
+            kept.append(keys_values)
+        return x_BTD, kept
+
+    def __call__(self, tokens_BT: jax.Array) -> jax.Array:
+        context, _ = self.context(tokens_BT)
+        return self.logits(self.run_layers(self.embed(tokens_BT), context))
+
+
+def init(config: DecoderConfig, key: jax.Array) -> tuple[nnx.GraphDef, Params]:
+    """A fresh decoder as its graph definition (hashable, static under jit) and its parameters (float32)."""
+    graphdef, state = nnx.split(Decoder(config, nnx.Rngs(params=key)))
+    return graphdef, nnx.to_pure_dict(state)
+
+
+def apply(graphdef: nnx.GraphDef, params: Params, tokens_BT: jax.Array) -> jax.Array:
+    """Logits [B, T, V] in float32; those at t depend on the tokens up to t alone."""
+    return nnx.merge(graphdef, params)(tokens_BT)

@@ -1,0 +1,114 @@
+"""Place-value attention: heads that line numbers up digit by digit, whatever their length.
+
+A digit's *place* is its index within its run of digits, its *ordinal* the number of runs before its own; both are read
+off the tokens on their left. Numbers come least-significant digit first, so equal places are units with units, tens
+with tens. A place head sees digits only, inside a window of relative places, through a learned bias: what it computes
+at the tenth digit is what it computes at the hundredth. Prior art: Abacus embeddings (McLeish et al. 2024), position
+coupling (Cho et al. 2024), attention bias calibration (Duan et al. 2023).
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from vishwam.model.attention import Attention, Context, PlaceRelations, masked_softmax
+from vishwam.model.config import DecoderConfig
+from vishwam.model.layers import DecoderLayer
+
+ORDINAL_WINDOW = 4  # numbers further back than this share one bias
+
+
+class Places(NamedTuple):
+    """Where each token stands in the numbers of its text, int32 [B, T].
+
+    A token that is no digit has place -1 and the ordinal that the next number will have: it stands just before that
+    number's first digit, which is how the end of a question lines up with the first digit of its answer.
+    """
+
+    place_BT: jax.Array
+    ordinal_BT: jax.Array
+
+
+def relate(queries: Places, keys: Places, digit_key_BS: jax.Array) -> PlaceRelations:
+    """Of queries at T to keys at S."""
+    return PlaceRelations(
+        digit_key_BS,
+        keys.place_BT[:, None, :] - queries.place_BT[:, :, None],
+        queries.ordinal_BT[:, :, None] - keys.ordinal_BT[:, None, :],
+    )
+
+
+def is_digit(tokens: jax.Array, digit_token_ids: tuple[int, ...]) -> jax.Array:
+    """Boolean, of the shape of `tokens`."""
+    return jnp.isin(tokens, jnp.array(digit_token_ids, jnp.int32))
+
+
+def places_of(tokens_BT: jax.Array, digit_token_ids: tuple[int, ...]) -> Places:
+    """Place and ordinal of every token, each from the tokens up to it."""
+    digit_BT = is_digit(tokens_BT, digit_token_ids)
+    before_BT = jnp.pad(digit_BT[:, :-1], ((0, 0), (1, 0)))
+    starts_BT = digit_BT & ~before_BT
+    index_T = jnp.arange(tokens_BT.shape[1], dtype=jnp.int32)
+    run_start_BT = jax.lax.cummax(jnp.where(starts_BT, index_T, 0), axis=1)
+    place_BT = jnp.where(digit_BT, index_T - run_start_BT, -1)
+    ordinal_BT = jnp.cumsum(starts_BT, axis=1, dtype=jnp.int32) - digit_BT.astype(jnp.int32)
+    return Places(place_BT, ordinal_BT)
+
+
+def next_places(tokens_BT: jax.Array, last: Places, digit_token_ids: tuple[int, ...]) -> Places:
+    """Place and ordinal of one more token a row; `last` holds those of the token before it, all [B, 1]."""
+    digit = is_digit(tokens_BT, digit_token_ids)
+    after_digit = last.place_BT >= 0
+    ended = after_digit & ~digit
+    return Places(jnp.where(digit, last.place_BT + 1, -1), last.ordinal_BT + ended.astype(jnp.int32))
+
+
+def table_lookup(table_HW: jax.Array, index_BTS: jax.Array) -> jax.Array:
+    """table_HW[:, index] as [B, H, T, S]; 0 where the index is outside the table.
+
+    Written as a sum over the few entries: its gradient is a handful of reductions instead of a slow scatter.
+    """
+    table = table_HW[:, :, None, None]
+    terms = [jnp.where(index_BTS[:, None] == w, table[:, w], 0.0) for w in range(table_HW.shape[1])]
+    return functools.reduce(jnp.add, terms)
+
+
+class PlaceValueAttention(Attention):
+    """Attention whose first `place_heads` heads go by place; the others see everything and carry no positions."""
+
+    def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        super().__init__(config, rngs)
+        heads, window = config.place_heads, config.place_window
+        preferred_H = jnp.arange(heads) % 2
+        offset_W = jnp.arange(-window, window + 1)
+        self.place_bias = nnx.Param(config.place_init * (offset_W == preferred_H[:, None]).astype(jnp.float32))
+        if config.place_ordinal:
+            self.ordinal_bias = nnx.Param(jnp.zeros((heads, ORDINAL_WINDOW + 1)))
+        if config.place_sink:
+            self.sink = nnx.Param(jnp.full((heads,), config.place_init))
+
+    def probabilities(self, scores_BHTS: jax.Array, context: Context) -> jax.Array:
+        config = self.config
+        heads, window = config.place_heads, config.place_window
+        assert context.relations is not None
+        digit_key_BS, relative_place_BTS, numbers_ago_BTS = context.relations
+        bias_BHTS = table_lookup(self.place_bias[...], relative_place_BTS + window)
+        if config.place_ordinal:
+            bias_BHTS += table_lookup(self.ordinal_bias[...], jnp.minimum(numbers_ago_BTS, ORDINAL_WINDOW))
+        seen_BTS = context.visible_BTS & digit_key_BS[:, None]
+        if config.place_hard_mask:
+            seen_BTS &= jnp.abs(relative_place_BTS) <= window
+        sink = self.sink[...][:, None, None] if config.place_sink else -jnp.inf
+        by_place = masked_softmax(scores_BHTS[:, :heads] + bias_BHTS, seen_BTS[:, None], sink)
+        by_content = masked_softmax(scores_BHTS[:, heads:], context.visible_BTS[:, None])
+        return jnp.concatenate([by_place, by_content], axis=1)
+
+
+class MathReasoningLayer(DecoderLayer):
+    """A decoder layer that reasons over numbers of any length by place-value attention."""
+
+    def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        super().__init__(config, PlaceValueAttention(config, rngs), rngs)
