@@ -1,0 +1,174 @@
+"""Batches of questions: each a pure function of (seed, step, shard), so the step is all the state there is.
+
+An example is the tokens of `question + "\\n"`, then of the answer, then the end token; the loss looks at the answer and
+the end only. Axis letters: B batch, T time, N questions.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import grain
+import numpy as np
+
+from data_pipelines import BadInput
+from data_pipelines.modular_math.random import splitmix64
+from data_pipelines.modular_math.source import Question, QuestionSource
+from data_pipelines.tokenizer import MathTokenizer
+
+Batch = dict[str, np.ndarray]
+"""`tokens_BT` int32, right-padded, and `loss_mask_BT` float32, 1 where the token is of an answer or ends it."""
+
+# Two batches wait while a third is made: more would only age the state in a checkpoint.
+_AHEAD = 2
+
+
+class Prompts(NamedTuple):
+    """Questions to be answered: `tokens_NT` int32, right-padded; `lengths_N` int32, tokens of each; the questions
+    themselves.
+    """
+
+    questions: list[Question]
+    tokens_NT: np.ndarray
+    lengths_N: np.ndarray
+
+
+def make_batch(
+    questions: Sequence[Question], tokenizer: MathTokenizer, length_buckets: Sequence[int], rows: int | None = None
+) -> Batch:
+    """The batch of `questions`, padded to `rows` rows and to the smallest of `length_buckets` that holds its longest
+    example.
+
+    Raises:
+      BadInput: an example is longer than every bucket.
+    """
+    prompts = tokenizer.encode_batch([f"{question.question}\n" for question in questions])
+    answers = tokenizer.encode_batch([question.answer for question in questions])
+    lengths = [len(prompt) + len(answer) + 1 for prompt, answer in zip(prompts, answers, strict=True)]
+    width = _bucket(lengths, questions, length_buckets)
+    tokens_BT = np.full((rows or len(questions), width), tokenizer.pad_id, np.int32)
+    loss_mask_BT = np.zeros(tokens_BT.shape, np.float32)
+    for row, (prompt, answer, length) in enumerate(zip(prompts, answers, lengths, strict=True)):
+        start = len(prompt)
+        tokens_BT[row, :start] = prompt
+        tokens_BT[row, start : length - 1] = answer
+        tokens_BT[row, length - 1] = tokenizer.eos_id
+        loss_mask_BT[row, start:length] = 1
+    return {"tokens_BT": tokens_BT, "loss_mask_BT": loss_mask_BT}
+
+
+def training_batches(
+    source: QuestionSource,
+    tokenizer: MathTokenizer,
+    batch_size: int,
+    seed: int,
+    start_step: int,
+    length_buckets: Sequence[int],
+    *,
+    shard: int = 0,
+    shards: int = 1,
+) -> grain.DatasetIterator[Batch]:
+    """Endless training batches from `start_step` on, made ahead in a background thread.
+
+    The iterator is Grain's: `grain.checkpoint.CheckpointSave` stores its step, and `close` ends the thread. Questions
+    are independent draws by index, so the seed chooses where in the source the stream begins and nothing is shuffled.
+    Shard k of n takes its nth of every batch's rows: resuming with another number of shards continues the same stream
+    without repeats or gaps.
+
+    Raises:
+      BadInput: the batch cannot be cut into shards, or several shards have a choice of buckets (their shapes would
+        differ).
+    """
+    buckets = tuple(sorted(length_buckets))
+    if not buckets or buckets[0] < 2:
+        raise BadInput(f"length_buckets needs lengths of 2 or more, not {tuple(length_buckets)!r}")
+    if batch_size < 1 or batch_size % shards:
+        raise BadInput(f"batch_size {batch_size} cannot be cut into {shards} shards")
+    if shards > 1 and len(buckets) > 1:
+        raise BadInput(
+            f"with {shards} shards give one length bucket, not {buckets}: every shard's batch must have one shape"
+        )
+    dataset = _TrainingBatches(source, tokenizer, batch_size, seed, start_step, buckets, shard, shards)
+    return iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=_AHEAD))
+
+
+def evaluation_batches(
+    source: QuestionSource, tokenizer: MathTokenizer, batch_size: int, count: int, length_buckets: Sequence[int]
+) -> Iterator[Batch]:
+    """The first `count` questions in order; the last batch is filled up with rows whose mask is 0."""
+    for start in range(0, count, batch_size):
+        questions = [source[index] for index in range(start, min(count, start + batch_size))]
+        yield make_batch(questions, tokenizer, length_buckets, batch_size)
+
+
+def prompts(source: QuestionSource, tokenizer: MathTokenizer, count: int) -> Prompts:
+    """The first `count` questions, each with its newline, padded to the longest of them."""
+    questions = [source[index] for index in range(count)]
+    rows = tokenizer.encode_batch([f"{question.question}\n" for question in questions])
+    lengths_N = np.array([len(row) for row in rows], np.int32)
+    tokens_NT = np.full((count, int(lengths_N.max())), tokenizer.pad_id, np.int32)
+    for row, ids in enumerate(rows):
+        tokens_NT[row, : len(ids)] = ids
+    return Prompts(questions, tokens_NT, lengths_N)
+
+
+def _bucket(lengths: list[int], questions: Sequence[Question], length_buckets: Sequence[int]) -> int:
+    longest = max(lengths)
+    fitting = [bucket for bucket in length_buckets if bucket >= longest]
+    if not fitting:
+        question = questions[lengths.index(longest)]
+        raise BadInput(
+            f"question {question.index} of {question.module} is {longest} tokens long, more than the longest of "
+            f"length_buckets {tuple(length_buckets)}"
+        )
+    return min(fitting)
+
+
+class _TrainingBatches(grain.IterDataset):
+    """The endless stream behind `training_batches`."""
+
+    def __init__(
+        self,
+        source: QuestionSource,
+        tokenizer: MathTokenizer,
+        batch_size: int,
+        seed: int,
+        start_step: int,
+        length_buckets: tuple[int, ...],
+        shard: int,
+        shards: int,
+    ):
+        super().__init__()
+        self.start_step = start_step
+        self._source = source
+        self._tokenizer = tokenizer
+        self._batch_size = batch_size
+        self._offset = splitmix64(seed & ((1 << 64) - 1)) % len(source)
+        self._length_buckets = length_buckets
+        self._rows = range(shard * batch_size // shards, (shard + 1) * batch_size // shards)
+
+    def batch(self, step: int) -> Batch:
+        source = self._source
+        start = self._offset + step * self._batch_size
+        questions = [source[(start + row) % len(source)] for row in self._rows]
+        return make_batch(questions, self._tokenizer, self._length_buckets)
+
+    def __iter__(self) -> grain.DatasetIterator[Batch]:
+        return _TrainingIterator(self)
+
+
+class _TrainingIterator(grain.DatasetIterator):
+    def __init__(self, dataset: _TrainingBatches):
+        super().__init__()
+        self._dataset = dataset
+        self._step = dataset.start_step
+
+    def __next__(self) -> Batch:
+        batch = self._dataset.batch(self._step)
+        self._step += 1
+        return batch
+
+    def get_state(self) -> dict[str, int]:
+        return {"step": self._step}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        self._step = state["step"]
