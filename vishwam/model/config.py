@@ -55,7 +55,8 @@ class DecoderConfig:
                 raise ValueError(f"place_heads must lie in 0 to num_heads ({self.num_heads}), not {self.place_heads}")
             if self.place_window < 0:
                 raise ValueError(f"place_window must be at least 0, not {self.place_window}")
-            if len(self.digit_token_ids) != 10:
+            # Empty until the tokeniser is known; `Decoder` then insists on them.
+            if self.digit_token_ids and len(self.digit_token_ids) != 10:
                 raise ValueError("position 'place' needs a tokeniser whose ten digits are single tokens")
         if not 0 <= self.pad_id < self.vocab_size:
             raise ValueError(f"pad_id {self.pad_id} is outside the vocabulary of {self.vocab_size}")

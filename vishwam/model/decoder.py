@@ -18,6 +18,9 @@ class Decoder(nnx.Module):
     """A causal language model over tokens, with tied embeddings and RMSNorm before each sublayer."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        if config.position == "place" and len(config.digit_token_ids) != 10:
+            raise ValueError("position 'place' needs a tokeniser whose ten digits are single tokens")
+
         @nnx.vmap(in_axes=0, out_axes=0)
         def stacked(key_L: jax.Array) -> DecoderLayer:
             rngs = nnx.Rngs(params=key_L)

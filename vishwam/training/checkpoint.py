@@ -39,10 +39,9 @@ class Checkpoints:
                 # SIGKILL in the middle of a save leaves a `-tmp` folder behind.
                 cleanup_tmp_directories=True,
             ),
-            handler_registry=None,
         )
 
-    def save(self, step: int, state: Any, data: Any, metadata: dict[str, Any], metrics: dict[str, float]) -> Path:
+    def save(self, step: int, state: Any, data: Any, metadata: dict[str, Any], metrics: dict[str, float] | None) -> Path:
         """Writes one step and returns its folder once it is whole on disk.
 
         The iterator must stand at the first batch that `state` has not seen: it is saved as it is.
@@ -84,9 +83,9 @@ class Checkpoints:
             return restored["state"], restored["data"], restored["metadata"]
         return None
 
-    def best_step(self) -> int | None:
-        """The step with the lowest validation loss among those kept."""
-        return self._manager.best_step()
+    def newest(self) -> int | None:
+        """The newest whole step."""
+        return self._manager.latest_step()
 
     def close(self) -> None:
         self._manager.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from data_pipelines.modular_math.source import ModularMath
 from vishwam.model.decoder import DecoderConfig
 
-from .step import Knobs
+from .optimizer import Knobs
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LoopConfig:
                 raise ValueError(f"{name} = {value}: must be at least 1")
         if not self.length_buckets or list(self.length_buckets) != sorted(set(self.length_buckets)):
             raise ValueError(f"length_buckets = {self.length_buckets}: must ascend and not be empty")
-        for name in ("log_every", "validate_every", "evaluate_every"):
+        for name in ("steps", "log_every", "validate_every", "evaluate_every"):
             if getattr(self, name) % self.steps_per_dispatch:
                 raise ValueError(
                     f"{name} = {getattr(self, name)}: must be a multiple of steps_per_dispatch ({self.steps_per_dispatch})"

@@ -1,0 +1,91 @@
+"""The evaluations of a maths experiment, the same in a trial and in `vishwam evaluate`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+
+from data_pipelines.loader import evaluation_batches
+from data_pipelines.modular_math.source import ModularMath
+from data_pipelines.tokenizer import MathTokenizer
+from vishwam.decoding.greedy import greedy_decode
+from vishwam.training.step import evaluation_step
+
+from .exact_match import ExactMatch, exact_match, pooled
+
+SPLITS = ("interpolate", "extrapolate")
+
+# Rows decoded together: enough to keep a CPU's cores busy, few enough that a signal is answered within seconds.
+DECODE_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Held-out questions of `data` put to a model.
+
+    check: called between batches; raises when the trial is to end.
+    """
+
+    data: ModularMath
+    tokenizer: MathTokenizer
+    graphdef: nnx.GraphDef
+    max_answer_tokens: int
+    length_buckets: tuple[int, ...]
+    check: Callable[[], None]
+
+    def validation_loss(self, params: Any, count: int) -> float:
+        """Mean loss (nats an answer token) over the first `count` validation questions of all modules together."""
+        totals = [
+            evaluation_step(self.graphdef, params, jax.device_put(batch))
+            for batch in evaluation_batches(
+                self.data.mixture("validation"), self.tokenizer, DECODE_BATCH, count, self.length_buckets
+            )
+        ]
+        sums = jax.device_get(totals)
+        return float(sum(t["loss_sum"] for t in sums) / sum(t["tokens"] for t in sums))
+
+    def exact_match(self, params: Any, count: int) -> Iterator[tuple[str, str, ExactMatch]]:
+        """(split, set, result) over the first `count` questions of every evaluation set, by greedy decoding."""
+
+        def answer(questions: Sequence[str]) -> list[str]:
+            return self.answer(params, questions)
+
+        for split in SPLITS:
+            for name, source in self.data.sets(split).items():
+                yield split, name, exact_match(answer, [source[i] for i in range(count)])
+
+    def answer(self, params: Any, questions: Sequence[str]) -> list[str]:
+        """The model's greedy answer to each question, as text."""
+        prompts = self.tokenizer.encode_batch([f"{question}\n" for question in questions])
+        # Prompts of a like length share a batch, so little is spent on padding.
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+        answers = [""] * len(prompts)
+        for start in range(0, len(order), DECODE_BATCH):
+            self.check()
+            rows = order[start : start + DECODE_BATCH]
+            lengths_B = np.array([len(prompts[i]) for i in rows])
+            tokens_BT = np.full((len(rows), lengths_B.max()), self.tokenizer.pad_id, np.int32)
+            for row, i in enumerate(rows):
+                tokens_BT[row, : lengths_B[row]] = prompts[i]
+            said = greedy_decode(
+                self.graphdef, params, tokens_BT, lengths_B, self.max_answer_tokens, self.tokenizer.eos_id
+            )
+            for i, ids in zip(rows, said, strict=True):
+                answers[i] = self.tokenizer.decode(ids.tolist())
+        return answers
+
+
+def figures(results: Sequence[tuple[str, str, ExactMatch]]) -> dict[str, float]:
+    """Metrics by their names in W&B: each set, each split pooled, and the 95% interval and count of the latter."""
+    metrics: dict[str, float] = {f"exact_match/{split}/{name}": result.value for split, name, result in results}
+    for split in SPLITS:
+        parts = [result for of, _, result in results if of == split]
+        if parts:
+            whole = pooled(parts)
+            metrics[f"{split}/exact_match"] = whole.value
+            metrics[f"{split}/exact_match_low"], metrics[f"{split}/exact_match_high"] = whole.interval
+            metrics[f"{split}/exact_match_count"] = whole.count
+    return metrics

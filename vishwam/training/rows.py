@@ -1,0 +1,100 @@
+"""Metrics on their way from the device to W&B."""
+
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from vishwam.monitoring.memory import MemoryMonitor
+from vishwam.tracking.run import Run
+
+MEMORY_SECONDS = 10.0
+
+
+class Diverged(Exception):
+    """The loss or its gradient is no longer a number; the message says at which step."""
+
+
+class Rows:
+    """One row a step, strictly increasing. Metrics of a dispatch are fetched when the next one is under way, so the
+    device never waits for the host.
+    """
+
+    def __init__(self, run: Run, log_every: int):
+        self._run = run
+        self._log_every = log_every
+        self._memory = MemoryMonitor()
+        self._memory_at = float("-inf")
+        self._pending: tuple[int, dict[str, jax.Array], int] | None = None
+        self._step = -1
+        self._losses: list[float] = []
+        self._latest: dict[str, float] = {}
+        self._extra: dict[str, Any] = {}
+        self._tokens = 0
+        # When the window that is being measured began; None while the first dispatch compiles.
+        self._since: float | None = None
+        self._until = 0.0
+
+    def collect(self, step: int, metrics: dict[str, jax.Array], tokens: int) -> None:
+        """Takes what the dispatch that ends at `step` returned, [steps a dispatch] each, and the tokens it was given;
+        writes the row of the dispatch before, if one is due.
+
+        Raises:
+            Diverged: the dispatch before was not finite.
+        """
+        self.flush()
+        if self._losses and self._step % self._log_every == 0:
+            self.write()
+        self._pending = (step, metrics, tokens)
+
+    def flush(self) -> None:
+        """Waits for the newest dispatch and takes its metrics in.
+
+        Raises:
+            Diverged: it was not finite.
+        """
+        if self._pending is None:
+            return
+        step, metrics, tokens = self._pending
+        self._pending = None
+        values = jax.device_get(metrics)
+        finite = np.asarray(values["finite"])
+        if not finite.all():
+            bad = step - len(finite) + int(np.argmin(finite)) + 1
+            raise Diverged(
+                f"diverged at step {bad}: the loss or its gradient is no longer a number "
+                f"(learning rate {values['learning_rate'][np.argmin(finite)]:.3g}); try a lower learning_rate"
+            )
+        self._until = time.perf_counter()
+        self._step = step
+        self._tokens += tokens
+        self._losses.extend(values["loss"].tolist())
+        self._latest = {
+            "train/learning_rate": float(values["learning_rate"][-1]),
+            "train/gradient_norm": float(values["gradient_norm"][-1]),
+        }
+
+    def add(self, values: dict[str, Any]) -> None:
+        """More for the row that `write` ends."""
+        self._extra.update(values)
+
+    @property
+    def loss(self) -> float:
+        """Mean train loss since the last row; NaN where there was no step."""
+        return float(np.mean(self._losses)) if self._losses else float("nan")
+
+    def write(self, step: int | None = None) -> None:
+        """Ends the row: train metrics since the last one, what was added, and memory when it is due."""
+        row: dict[str, Any] = {}
+        if self._losses:
+            row = {"train/loss": self.loss, **self._latest}
+            if self._since is not None:
+                row["train/tokens_per_second"] = self._tokens / max(self._until - self._since, 1e-9)
+        now = time.perf_counter()
+        if now - self._memory_at >= MEMORY_SECONDS:
+            row |= self._memory.sample()
+            self._memory_at = now
+        self._run.log(self._step if step is None else step, row | self._extra)
+        self._losses, self._latest, self._extra, self._tokens = [], {}, {}, 0
+        self._since = time.perf_counter()
