@@ -44,13 +44,12 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("file", metavar="SWEEP.yaml")
 
     added = command("launch", "sweep, train and report in one go (what run.sh does)", launch)
-    from vishwam import launch as launch_module
-
-    launch_module.add_arguments(added)
+    added.add_argument("file", nargs="?", type=Path, default=Path("experiments/math.yaml"), metavar="SWEEP.yaml")
+    added.add_argument("--count", type=int, help="trials this agent runs at most (default: the whole sweep)")
 
     added = command("evaluate", "exact match of a checkpoint: a folder, or entity/project/checkpoint-ID:alias", evaluate)
-    added.add_argument("checkpoint")
-    added.add_argument("--count", type=int, help="questions a set (default: as many as were asked in training)")
+    added.add_argument("checkpoint", metavar="FOLDER | ARTIFACT")
+    added.add_argument("--count", type=int, help="questions a set (default: as many as when it was stored)")
 
     added = command("report", "build or refresh the W&B report of a sweep", report)
     added.add_argument("sweep", help="entity/project/id, or the id alone")
@@ -92,14 +91,14 @@ def check(args: argparse.Namespace) -> int:
 def launch(args: argparse.Namespace) -> int:
     from vishwam import launch
 
-    return launch.run(args)
+    return launch.run(args.file, args.count)
 
 
 def evaluate(args: argparse.Namespace) -> int:
     from vishwam import environment
-    from vishwam.evaluation import checkpoint
+    from vishwam import evaluate
 
-    return checkpoint.run(args.checkpoint, args.count, environment.apply)
+    return evaluate.run(args.checkpoint, args.count, environment.apply)
 
 
 def report(args: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 It starts nothing of its own: the real `wandb sweep` and `wandb agent` do the work, as they would by hand.
 """
 
-import argparse
 import contextlib
 import ctypes
 import hashlib
@@ -27,17 +26,15 @@ GRACE_SECONDS = 20
 UNFINISHED = ("PENDING", "RUNNING")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", default="experiments/math.yaml", help="a W&B sweep (default: %(default)s)")
-    parser.add_argument("--count", type=int, help="trials this agent runs at most (default: the whole sweep)")
+def run(file: Path, count: int | None) -> int:
+    """Checks the sweep file, makes or continues the sweep, trains and reports; returns the exit code.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Checks, sweeps, trains and reports. Returns the exit code."""
+    Raises:
+        BadInput: the sweep file is not sound, or W&B refused it; nothing was launched.
+    """
     from vishwam import check
     from vishwam.tracking import sweeps
 
-    file = Path(args.file)
     check.check(file)
     environment.apply()
     say(f"W&B server    {os.environ.get('WANDB_BASE_URL', 'as configured')}")
@@ -56,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     say("", "Ctrl-C stops; the same command goes on from there.", "")
 
     began = time.monotonic()
-    code = run_agent(path, args.count)
+    code = run_agent(path, count)
     trials = sweeps.trials(path)
     say("", sweeps.table(trials), "")
     say(f"sweep         {path} is {sweeps.state(path)} after {time.monotonic() - began:.0f} s here")

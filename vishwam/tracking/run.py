@@ -22,6 +22,13 @@ STEP = "train/step"
 OVER_STEPS = ("train/*", "validation/*", "interpolate/*", "extrapolate/*", "exact_match/*", "bias/*", "repetition/*",
               "benchmark/*", "samples")  # fmt: skip
 
+# The client's own query for this.
+RUN_STOPPED_STATUS = """
+query RunStoppedStatus($entity: String!, $project: String!, $run: String!) {
+    project(name: $project, entityName: $entity) { run(name: $run) { stopped } }
+}
+"""
+
 
 class Run:
     """A W&B run that a trial writes to, new or resumed under the same id.
@@ -77,15 +84,18 @@ class Run:
             ],
         )
 
-    def checkpoint(self, folder: Path, step: int, best: bool, metadata: Mapping[str, Any]) -> None:
-        """Uploads a step's folder and what lies beside it, in the background; W&B moves `latest` by itself."""
-        artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=dict(metadata))
+    def checkpoint(self, folder: Path, step: int, best: bool, evaluation: Mapping[str, Any]) -> None:
+        """Uploads a step's folder, what lies beside it and `evaluation` (as a file, and as the artifact's metadata), in
+        the background.
+        """
+        artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=dict(evaluation))
         artifact.add_dir(str(folder))
+        with artifact.new_file("evaluation.json") as file:
+            json.dump(evaluation, file, indent=1)
         artifact.add_dir(str(folder.parent / "tokenizer"), name="tokenizer")
         for file in ("config.gin", "operative_config.gin"):
             if (folder.parent / file).exists():
                 artifact.add_file(str(folder.parent / file))
-        # Uploading reads the files later; Orbax may have removed the step by then, so they are copied to W&B's staging.
         self._run.log_artifact(artifact, aliases=["latest", f"step-{step}", *(["best"] if best else [])])
 
     def stop_requested(self) -> bool:
@@ -100,14 +110,13 @@ class Run:
         """Asks the server whether this run was told to stop; False when it does not answer within 3 s."""
         if self._stop.is_set():
             return True
-        settings = self._run.settings
-        query = "query RunStoppedStatus($e: String!, $p: String!, $r: String!) { project(name: $p, entityName: $e) { run(name: $r) { stopped } } }"
-        body = json.dumps(
-            {"query": query, "variables": {"e": self._run.entity, "p": self._run.project, "r": self._run.id}}
-        ).encode()
+        if self._run.offline:
+            return False
+        variables = {"entity": self._run.entity, "project": self._run.project, "run": self._run.id}
+        body = json.dumps({"query": RUN_STOPPED_STATUS, "variables": variables}).encode()
         key = base64.b64encode(f"api:{wandb.api.api_key or ''}".encode()).decode()
         request = urllib.request.Request(
-            f"{settings.base_url.rstrip('/')}/graphql",
+            f"{self._run.settings.base_url.rstrip('/')}/graphql",
             body,
             {"Content-Type": "application/json", "Authorization": f"Basic {key}"},
         )
@@ -138,11 +147,15 @@ def start(job_type: str = "train") -> Run:
     Under an agent the run is named by the knobs its sweep varies, which say more than random words.
     """
     stop = threading.Event()
+
+    def note_stop() -> None:  # A plain function: the client deep-copies its settings, which a bound method's lock refuses.
+        stop.set()
+
     run = wandb.init(
         job_type=job_type,
         resume="allow",
         # Without a stop_fn the client raises KeyboardInterrupt wherever the main thread happens to be.
-        settings=wandb.Settings(stop_fn=stop.set),
+        settings=wandb.Settings(stop_fn=note_stop),
     )
     swept = swept_knobs()
     if swept and not run.resumed:
