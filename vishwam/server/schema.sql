@@ -64,7 +64,6 @@ CREATE TABLE runs (
     state TEXT NOT NULL,                 -- pending running finished failed crashed killed preempting preempted
     config_json TEXT NOT NULL DEFAULT '{}',      -- {knob: {"value": ...}, "_wandb": {"value": ...}}
     summary_json TEXT NOT NULL DEFAULT '{}',     -- last (or defined) value of every metric
-    summary_metrics_json TEXT,           -- exact text last sent by the client
     tags_json TEXT NOT NULL DEFAULT '[]',
     notes TEXT, description TEXT, group_name TEXT, job_type TEXT, commit_hash TEXT, host TEXT, program TEXT, repo TEXT,
     exit_code INTEGER,
@@ -83,6 +82,7 @@ CREATE TABLE runs (
     sweep_id INTEGER REFERENCES sweeps(id) ON DELETE SET NULL,
     agent_id INTEGER REFERENCES agents(id) ON DELETE SET NULL,
     suggestion_json TEXT,                -- {knob: {"value": ...}} given by the scheduler
+    search_json TEXT,                    -- the same point in the sampler's own coordinates (bayes)
     grid_index INTEGER,
     metric_count INTEGER NOT NULL DEFAULT 0,     -- how often the sweep's metric was logged: hyperband's iterations
     metric_best REAL,                    -- best value of the sweep's metric so far, in the sweep's direction

@@ -1,0 +1,157 @@
+"""The embedded server as one ASGI application, and the process that serves it."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vishwam.errors import BadInput
+from vishwam.server import artifact_files, files, filestream, graphql
+from vishwam.server.scheduler import Scheduler, end_run, settle
+from vishwam.server.store import Store
+from vishwam.server.web import Refused, is_loopback, refusal, user_of
+
+log = logging.getLogger("vishwam.server")
+REAP_EVERY_SECONDS = 10.0
+LOST_SECONDS = 300.0  # the client speaks every 15 to 30 s; W&B waits as long
+
+
+def create_app(store: Store, open_pages: bool) -> Starlette:
+    """`open_pages`: pages need no key from this machine (the server is bound to loopback)."""
+    endpoint = graphql.Endpoint(store)
+    scheduler = Scheduler(store)
+    store.scheduler = scheduler  # type: ignore[attr-defined]
+
+    async def run_graphql(request: Request) -> Response:
+        request.state.user = user_of(store, request)
+        return await endpoint(request)
+
+    async def ready(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    routes: list[BaseRoute] = [
+        Route("/ready", ready),
+        Route("/health", ready),
+        Route("/healthz", ready),
+        Route("/graphql", run_graphql, methods=["POST"]),
+        Route("/files/{entity}/{project}/{run}/file_stream", filestream.Endpoint(store).__call__, methods=["POST"]),
+        Route("/files/{entity}/{project}/{run}/{name:path}", files.RunFileByName(store).__call__),
+        Route("/storage/runs/{run_id:int}/{name:path}", files.RunFile(store).__call__, methods=["PUT", "GET"]),
+        *artifact_files.routes(store),
+    ]
+    try:
+        from vishwam.server import pages
+    except ImportError:
+        log.warning("pages are not installed")
+    else:
+        if hasattr(pages, "routes"):
+            routes.append(Mount("/", app=PageGuard(store, Starlette(routes=pages.routes(store)), open_pages)))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        reaper = asyncio.create_task(reap_forever(store))
+        yield
+        reaper.cancel()
+        endpoint.readers.shutdown(wait=False, cancel_futures=True)
+
+    return Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        exception_handlers={Refused: _refused, sqlite3.OperationalError: _storage_failed, OSError: _storage_failed},
+    )
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    return refusal(error)
+
+
+async def _storage_failed(_: Request, error: Exception) -> Response:
+    """Disk full, or gone: the client keeps what it has and tries again."""
+    log.error("storage failed: %s", error)
+    return refusal(Refused(507, f"the server cannot store this: {error}"))
+
+
+class PageGuard:
+    """Pages and their data: open to this machine when the server listens to no other, else for who has a key."""
+
+    def __init__(self, store: Store, pages: ASGIApp, open_pages: bool) -> None:
+        self.store, self.pages, self.open_pages = store, pages, open_pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        if not (self.open_pages and is_loopback(request)):
+            try:
+                user_of(self.store, request)
+            except Refused as error:
+                await refusal(error)(scope, receive, send)
+                return
+        await self.pages(scope, receive, send)
+
+
+# The reaper
+
+
+async def reap_forever(store: Store) -> None:
+    while True:
+        await asyncio.sleep(REAP_EVERY_SECONDS)
+        try:
+            reap(store, time.time())
+        except sqlite3.Error as error:
+            log.error("reaper: %s", error)
+
+
+def reap(store: Store, now: float) -> None:
+    """Ends runs that stopped speaking, and sweeps that have nothing left to do."""
+    with store.transaction() as db:
+        lost = db.execute(
+            "SELECT * FROM runs WHERE state IN ('pending', 'running', 'preempting') AND heartbeat_at < ?",
+            (now - LOST_SECONDS,),
+        ).fetchall()
+        for run in lost:
+            if run["early_stopped"]:
+                state = "finished"
+            elif run["stop_requested"]:
+                state = "killed"
+            else:
+                state = "preempted" if run["state"] == "preempting" else "crashed"
+            end_run(db, run["id"], state, now)
+            store.changes.publish(run["project_id"], run["id"])
+        for sweep in db.execute("SELECT id FROM sweeps WHERE state IN ('PENDING', 'RUNNING', 'PAUSED')").fetchall():
+            settle(db, sweep["id"])
+
+
+# The process
+
+
+def serve(host: str, port: int, data: Path) -> None:
+    """Serves until SIGTERM or SIGINT. Raises BadInput when the folder or the port is taken."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    store = Store(data)
+    app = create_app(store, open_pages=host in ("127.0.0.1", "localhost", "::1"))
+    config = uvicorn.Config(
+        app, host=host, port=port, http="httptools", ws="none", log_config=None, access_log=False, lifespan="on",
+        timeout_keep_alive=75, timeout_graceful_shutdown=3, backlog=512,
+    )  # fmt: skip
+    config.load()
+    try:
+        sockets = [config.bind_socket()]
+    except SystemExit:
+        raise BadInput(f"port {port} on {host} is taken") from None
+    server = uvicorn.Server(config)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        server.run(sockets=sockets)
+    finally:
+        store.close()

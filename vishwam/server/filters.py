@@ -1,0 +1,174 @@
+"""W&B's filters and orders over runs: MongoDB's operators on columns, `config.knob.value` and `summary_metrics.name`."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from vishwam.server.history import lookup, number
+from vishwam.server.web import Refused
+
+MAX_PATTERN = 1000
+_COLUMNS = {
+    "display_name": "display_name",
+    "displayName": "display_name",
+    "state": "state",
+    "name": "name",
+    "group": "group_name",
+    "jobType": "job_type",
+    "job_type": "job_type",
+    "created_at": "created_at",
+    "createdAt": "created_at",
+    "heartbeat_at": "heartbeat_at",
+    "heartbeatAt": "heartbeat_at",
+    "username": "username",
+    "sweep": "sweep_name",
+    "host": "host",
+    "notes": "notes",
+}
+Row = dict[str, Any]
+
+
+def value_of(row: Row, key: str) -> Any:
+    """What a filter or an order means by `key`: a column, tags, `config.x`, `summary_metrics.x`; None when absent."""
+    if key in _COLUMNS:
+        return row[_COLUMNS[key]]
+    if key == "tags":
+        return json.loads(row["tags_json"])
+    head, _, rest = key.partition(".")
+    if head == "config":
+        name = rest.removesuffix(".value")
+        found = lookup(_parsed(row, "config_json"), name)
+        if found is None:
+            return lookup(_parsed(row, "config_json"), _inside_value(name))
+        return found.get("value") if isinstance(found, dict) and "value" in found else found
+    if head in ("summary_metrics", "summaryMetrics"):
+        return lookup(_parsed(row, "summary_json"), rest)
+    return None
+
+
+def _inside_value(name: str) -> str:
+    """Nested knobs: `config.a.b` lies at {"a": {"value": {"b": ...}}}."""
+    head, _, rest = name.partition(".")
+    return f"{head}.value.{rest}" if rest and not rest.startswith("value.") else name
+
+
+def _parsed(row: Row, column: str) -> Row:
+    cache = f"_{column}"
+    if cache not in row:
+        row[cache] = json.loads(row[column])
+    return row[cache]
+
+
+def matching(rows: list[Row], filters: Any) -> list[Row]:
+    """The rows that pass; raises 400 for an operator that is not known."""
+    return [row for row in rows if _passes(row, filters)] if filters else rows
+
+
+def _passes(row: Row, filters: Any) -> bool:
+    if not isinstance(filters, dict):
+        raise Refused(400, "a filter is a JSON object")
+    for key, condition in filters.items():
+        if key in ("$and", "$or", "$nor"):
+            if not isinstance(condition, list):
+                raise Refused(400, f"{key} takes a list")
+            results = [_passes(row, part) for part in condition]
+            passed = all(results) if key == "$and" else any(results) is (key == "$or")
+        elif key == "$not":
+            passed = not _passes(row, condition)
+        elif key.startswith("$"):
+            raise Refused(400, f"unknown filter operator {key}")
+        else:
+            passed = _compares(value_of(row, key), condition)
+        if not passed:
+            return False
+    return True
+
+
+def _compares(value: Any, condition: Any) -> bool:
+    if isinstance(condition, dict) and any(key.startswith("$") for key in condition):
+        return all(_operator(value, name, operand) for name, operand in condition.items())
+    return _equal(value, condition)
+
+
+def _equal(value: Any, operand: Any) -> bool:
+    if isinstance(value, list) and not isinstance(operand, list):
+        return operand in value
+    return value == operand
+
+
+def _operator(value: Any, name: str, operand: Any) -> bool:
+    if name == "$eq":
+        return _equal(value, operand)
+    if name == "$ne":
+        return not _equal(value, operand)
+    if name in ("$in", "$nin"):
+        if not isinstance(operand, list):
+            raise Refused(400, f"{name} takes a list")
+        return any(_equal(value, item) for item in operand) is (name == "$in")
+    if name == "$exists":
+        return (value is not None) is bool(operand)
+    if name == "$not":
+        return not _compares(value, operand)
+    if name == "$regex":
+        return isinstance(value, str) and _pattern(operand).search(value) is not None
+    if name in _ORDERINGS:
+        left, right = _comparable(value, operand)
+        return left is not None and right is not None and _ORDERINGS[name](left, right)
+    raise Refused(400, f"unknown filter operator {name}")
+
+
+_ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
+    "$gt": lambda a, b: a > b,
+    "$gte": lambda a, b: a >= b,
+    "$lt": lambda a, b: a < b,
+    "$lte": lambda a, b: a <= b,
+}
+
+
+def _pattern(text: Any) -> re.Pattern[str]:
+    if not isinstance(text, str) or len(text) > MAX_PATTERN:
+        raise Refused(400, "$regex takes a string of at most 1000 characters")
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError):
+        raise Refused(400, f"$regex {text[:80]!r} is not a regular expression") from None
+
+
+def _comparable(value: Any, operand: Any) -> tuple[Any, Any]:
+    """Both as numbers (a column's time against an ISO date too), or both as strings, or (None, None)."""
+    if isinstance(operand, str) and isinstance(value, float) and number(operand) is None:
+        try:
+            parsed = datetime.fromisoformat(operand)
+        except ValueError:
+            return None, None
+        return value, (parsed if parsed.tzinfo else parsed.replace(tzinfo=_UTC)).timestamp()
+    if isinstance(value, str) and isinstance(operand, str):
+        return value, operand
+    return number(value), number(operand)
+
+
+_UTC = datetime.fromisoformat("2000-01-01T00:00:00+00:00").tzinfo
+
+
+def ordered(rows: list[Row], order: str | None) -> list[Row]:
+    """Rows by "+created_at" (the default), "-summary_metrics.loss", several separated by commas; absent values last."""
+    result = list(rows)
+    for part in reversed([part.strip() for part in (order or "").split(",") if part.strip()]):
+        descending, key = part.startswith("-"), part.lstrip("+-")
+        present, absent = [], []
+        for row in result:
+            rank = _rank(value_of(row, key))
+            (absent if rank is None else present).append((rank, row))
+        present.sort(key=lambda pair: pair[0], reverse=descending)
+        result = [row for _, row in present + absent]
+    return result
+
+
+def _rank(value: Any) -> tuple[int, Any] | None:
+    """Numbers before strings; NaN counts as absent, so that it never wins."""
+    found = number(value)
+    if found is not None:
+        return None if found != found else (0, found)
+    return (1, value) if isinstance(value, str) else None

@@ -1,0 +1,267 @@
+"""What a run measures: history rows and system metrics, as they came and again by metric, so that curves read fast."""
+
+import json
+import math
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from vishwam.server.web import Refused
+
+HISTORY, EVENTS = 0, 1
+_TABLES = ("history", "events")
+_COUNTS = ("history_lines", "event_lines")
+CHUNK = 512  # lines a chunk of `series`
+MAX_LINE = 1 << 31
+_LITERALS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+MAX_SERIES_DEPTH = 8
+
+
+def parse_line(text: Any) -> dict[str, Any]:
+    """One JSON object; raises 400 for anything else."""
+    try:
+        row = json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        raise Refused(400, "a line of the stream is not JSON") from None
+    if not isinstance(row, dict):
+        raise Refused(400, "a line of the stream is not a JSON object")
+    return row
+
+
+def number(value: Any) -> float | None:
+    """A metric's value as a float (the client writes NaN and infinities as strings); None when it is no number."""
+    if isinstance(value, bool):
+        return float(value)
+    if isinstance(value, (int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    return _LITERALS.get(value) if isinstance(value, str) else None
+
+
+def numbers(row: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
+    """(key, value) of every number in a row; keys of nested dictionaries are joined by dots, media are left out."""
+    for key, value in row.items():
+        if isinstance(value, dict):
+            if "_type" not in value and depth < MAX_SERIES_DEPTH:
+                yield from numbers(value, f"{prefix}{key}.", depth + 1)
+        else:
+            found = number(value)
+            if found is not None:
+                yield prefix + key, found
+
+
+def lookup(row: dict[str, Any], key: str) -> Any:
+    """The value under a name that may be dotted: "a.b" finds {"a.b": 1} and {"a": {"b": 1}}."""
+    if key in row:
+        return row[key]
+    head, _, rest = key.partition(".")
+    inner = row.get(head)
+    return lookup(inner, rest) if rest and isinstance(inner, dict) else None
+
+
+def step_of(row: dict[str, Any], line: int) -> int:
+    step = row.get("_step", line)
+    if isinstance(step, float) and step.is_integer():
+        step = int(step)
+    if not isinstance(step, int) or isinstance(step, bool) or not -1 <= step < 1 << 53:
+        raise Refused(400, f"_step {step!r} is not a step")
+    return step
+
+
+def append(
+    db: sqlite3.Connection, run_id: int, kind: int, count: int, offset: int, lines: list[Any]
+) -> list[dict[str, Any]]:
+    """Stores `lines` at `offset` of a run that has `count`; returns the rows that were new.
+
+    A retransmission is recognised by being equal; a difference means that another process took the run over from there
+    (started again without resuming), as on W&B: what followed is replaced.
+    """
+    if not 0 <= offset < MAX_LINE:
+        raise Refused(400, f"offset {offset} is not a line number")
+    table = _TABLES[kind]
+    rows = [parse_line(line) for line in lines]
+    known = max(0, min(len(lines), count - offset))
+    if known:
+        stored = db.execute(
+            f"SELECT line, data_json FROM {table} WHERE run_id = ? AND line >= ? AND line < ?",
+            (run_id, offset, offset + known),
+        ).fetchall()
+        same = {line for line, text in stored if text == lines[line - offset]}
+        known = next((index for index in range(known) if offset + index not in same), known)
+        if offset + known < count and known < len(lines):
+            _truncate(db, run_id, kind, offset + known)
+    fresh = list(enumerate(zip(lines[known:], rows[known:], strict=True), offset + known))
+    if not fresh:
+        return []
+    if kind == HISTORY:
+        db.executemany(
+            "INSERT INTO history VALUES (?, ?, ?, ?)",
+            [(run_id, line, step_of(row, line), text) for line, (text, row) in fresh],
+        )
+    else:
+        db.executemany("INSERT INTO events VALUES (?, ?, ?)", [(run_id, line, text) for line, (text, _) in fresh])
+    end = fresh[-1][0] + 1
+    db.execute(f"UPDATE runs SET {_COUNTS[kind]} = ? WHERE id = ?", (end, run_id))
+    _columns(db, run_id, kind, end)
+    return rows[known:]
+
+
+def _truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:
+    """Forgets lines from `line` on, and the chunks that hold any of them."""
+    db.execute(f"DELETE FROM {_TABLES[kind]} WHERE run_id = ? AND line >= ?", (run_id, line))
+    done = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
+    if done is not None and done[0] > line:
+        start = line - line % CHUNK
+        db.execute("DELETE FROM series WHERE run_id = ? AND kind = ? AND first_line >= ?", (run_id, kind, start))
+        db.execute("UPDATE series_end SET line = ? WHERE run_id = ? AND kind = ?", (start, run_id, kind))
+
+
+def _columns(db: sqlite3.Connection, run_id: int, kind: int, end: int) -> None:
+    """Writes every complete chunk of lines below `end` by metric."""
+    row = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
+    start = row[0] if row else 0
+    if end - start < CHUNK:
+        return
+    while end - start >= CHUNK:
+        chunk = _collect(_rows(db, run_id, kind, start, start + CHUNK))
+        db.executemany(
+            "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [(run_id, kind, key, start, len(x), x.tobytes(), y.tobytes()) for key, (x, y) in chunk.items()],
+        )
+        start += CHUNK
+    db.execute("INSERT OR REPLACE INTO series_end VALUES (?, ?, ?)", (run_id, kind, start))
+
+
+def _rows(db: sqlite3.Connection, run_id: int, kind: int, start: int, end: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    query = f"SELECT line, data_json FROM {_TABLES[kind]} WHERE run_id = ? AND line >= ? AND line < ?"
+    for line, text in db.execute(query, (run_id, start, end)):
+        yield line, json.loads(text)
+
+
+def _collect(rows: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, tuple[array, array]]:
+    found: dict[str, tuple[array, array]] = {}
+    for line, row in rows:
+        for key, value in numbers(row):
+            pair = found.get(key)
+            if pair is None:
+                pair = found[key] = (array("q"), array("d"))
+            pair[0].append(line)
+            pair[1].append(value)
+    return found
+
+
+def series(
+    db: sqlite3.Connection, run_id: int, keys: Iterable[str] | None = None, kind: int = HISTORY
+) -> dict[str, tuple[array, array]]:
+    """{key: (line numbers int64, values float64)} in order, for `keys` or for every metric; absent keys are left out.
+
+    Lines join metrics of one run: the x of a point is the value of `_step`, `_runtime`, `train/step`, ... at its line.
+    """
+    wanted = None if keys is None else set(keys)
+    query, values = "SELECT key, lines, vals FROM series WHERE run_id = ? AND kind = ?", [run_id, kind]
+    if wanted is not None:
+        query += f" AND key IN ({','.join('?' * len(wanted))})"
+        values.extend(wanted)  # type: ignore[arg-type]
+    found: dict[str, tuple[array, array]] = {}
+    for key, lines, vals in db.execute(query + " ORDER BY key, first_line", values):
+        pair = found.setdefault(key, (array("q"), array("d")))
+        pair[0].frombytes(lines)
+        pair[1].frombytes(vals)
+    end = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
+    for key, (lines, vals) in _collect(_rows(db, run_id, kind, end[0] if end else 0, MAX_LINE)).items():
+        if wanted is None or key in wanted:
+            pair = found.setdefault(key, (array("q"), array("d")))
+            pair[0].extend(lines)
+            pair[1].extend(vals)
+    return found
+
+
+def keys(db: sqlite3.Connection, run_id: int, kind: int = HISTORY) -> list[str]:
+    """Names of the run's metrics."""
+    found = {
+        row[0] for row in db.execute("SELECT DISTINCT key FROM series WHERE run_id = ? AND kind = ?", (run_id, kind))
+    }
+    end = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
+    for _, row in _rows(db, run_id, kind, end[0] if end else 0, MAX_LINE):
+        found.update(key for key, _ in numbers(row))
+    return sorted(found)
+
+
+def history_keys(db: sqlite3.Connection, run: dict[str, Any]) -> dict[str, Any]:
+    """W&B's `historyKeys`: {"keys": {metric: {"typeCounts": [...]}}, "lastStep": n, "sets": []}."""
+    counts: dict[str, dict[str, int]] = {}
+    for _, row in _rows(db, run["id"], HISTORY, 0, MAX_LINE):
+        for key, value in row.items():
+            kind = _type_name(value)
+            counts.setdefault(key, {}).setdefault(kind, 0)
+            counts[key][kind] += 1
+    described = {
+        key: {"typeCounts": [{"type": kind, "count": count} for kind, count in kinds.items()], "monotonic": False}
+        for key, kinds in counts.items()
+    }
+    return {"keys": described, "lastStep": run["last_step"], "sets": []}
+
+
+def _type_name(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("_type", "map"))
+    if number(value) is not None:
+        return "number"
+    return "string" if isinstance(value, str) else "list" if isinstance(value, list) else "nil"
+
+
+def page(db: sqlite3.Connection, run_id: int, kind: int, low: int, high: int, limit: int) -> list[str]:
+    """Rows as stored, `_step` in [low, high), at most `limit` of them from the first on (W&B's scan_history pages)."""
+    if kind == EVENTS:
+        return [row[0] for row in db.execute("SELECT data_json FROM events WHERE run_id = ? LIMIT ?", (run_id, limit))]
+    return [
+        row[0]
+        for row in db.execute(
+            "SELECT data_json FROM history WHERE run_id = ? AND step >= ? AND step < ? ORDER BY line LIMIT ?",
+            (run_id, low, high, limit),
+        )
+    ]
+
+
+def sampled_rows(db: sqlite3.Connection, run_id: int, kind: int, samples: int) -> list[str]:
+    """At most `samples` rows as stored, evenly spread, the last one always among them."""
+    table = _TABLES[kind]
+    total = db.execute(f"SELECT count(*) FROM {table} WHERE run_id = ?", (run_id,)).fetchone()[0]
+    texts = db.execute(f"SELECT data_json FROM {table} WHERE run_id = ? ORDER BY line", (run_id,))
+    if total <= samples:
+        return [row[0] for row in texts]
+    chosen = spread(total, samples)
+    return [row[0] for index, row in enumerate(texts) if index in chosen]
+
+
+def spread(total: int, samples: int) -> set[int]:
+    """Indices of `samples` items out of `total`, evenly spread, first and last included."""
+    if samples <= 0:
+        return set()
+    if samples == 1 or total <= 1:
+        return {total - 1}
+    return {round(index * (total - 1) / (samples - 1)) for index in range(samples)}
+
+
+def sampled_history(db: sqlite3.Connection, run_id: int, spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """W&B's `sampledHistory` for one spec {"keys", "samples", "minStep"?, "maxStep"?}: rows that hold every key."""
+    wanted = [key for key in spec.get("keys") or [] if isinstance(key, str)]
+    samples = spec.get("samples", 500)
+    if not wanted or not isinstance(samples, int):
+        return []
+    low, high = spec.get("minStep", -1), spec.get("maxStep", 1 << 62)
+    if not isinstance(low, int) or not isinstance(high, int):
+        raise Refused(400, "minStep and maxStep are integers")
+    found = []
+    for text in page(db, run_id, HISTORY, low, high, MAX_LINE):
+        row = json.loads(text)
+        values = {key: lookup(row, key) for key in wanted}
+        if all(value is not None for value in values.values()):
+            found.append(values)
+    if len(found) > samples:
+        chosen = spread(len(found), samples)
+        found = [row for index, row in enumerate(found) if index in chosen]
+    return found

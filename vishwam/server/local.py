@@ -1,0 +1,163 @@
+"""The embedded server from a client's side: started when it is not up, found when it is, stopped."""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vishwam.errors import BadInput
+
+PREFERRED_PORT = 8090
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a server listens, and as whom: values for WANDB_BASE_URL, WANDB_API_KEY, WANDB_ENTITY."""
+
+    url: str
+    api_key: str
+    entity: str
+
+
+def address(folder: Path) -> Address | None:
+    """The address of the server that runs on `folder`; None when none does."""
+    record = _record(folder)
+    if record is None or not _serves(folder) or not _answers(record["url"]):
+        return None
+    return _address(folder, record["url"])
+
+
+def start_or_reuse(folder: Path, port: int | None = None) -> Address:
+    """The server of `folder`, started as a process of its own when none runs; returns when it answers.
+
+    Without `port` it takes the one it had last time, so that addresses of reports stay valid, else 8090, else any free one.
+    Raises BadInput when a given port is taken or the server does not come up.
+    """
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _starting(folder):
+        running = address(folder)
+        if running is not None:
+            return running
+        chosen = port or _port(folder)
+        log_path = folder / "server.log"
+        with log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "vishwam.server", "--data", str(folder), "--port", str(chosen)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_environment(),
+                start_new_session=True,
+            )
+        url = f"http://127.0.0.1:{chosen}"
+        deadline = time.monotonic() + START_SECONDS
+        while not (_serves(folder) and _answers(url)):
+            if process.poll() is not None or time.monotonic() > deadline:
+                lines = log_path.read_text(errors="replace").strip().splitlines()
+                reason = lines[-1].removeprefix("error: ") if lines else "no reason given"
+                raise BadInput(f"the embedded server did not start: {reason} (see {log_path})")
+            time.sleep(0.02)
+        record = {"pid": process.pid, "port": chosen, "url": url}
+        (folder / "server.json").write_text(json.dumps(record) + "\n")
+        return _address(folder, url)
+
+
+def stop(folder: Path) -> bool:
+    """Ends the server of `folder` and waits for it; False when none runs."""
+    record = _record(folder)
+    if record is None or not _serves(folder):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(record["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _serves(folder):
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(record["pid"], signal.SIGKILL)
+            deadline += STOP_SECONDS
+        time.sleep(0.02)
+    return True
+
+
+def _environment() -> dict[str, str]:
+    """The server must import this very package, wherever it was started from."""
+    root = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+
+
+@contextlib.contextmanager
+def _starting(folder: Path) -> Iterator[None]:
+    """One starter at a time: two shells that ask at once get one server."""
+    with (folder / "starting").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _record(folder: Path) -> dict | None:
+    try:
+        return json.loads((folder / "server.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _address(folder: Path, url: str) -> Address:
+    return Address(url, (folder / "api_key").read_text().strip(), "local")
+
+
+def _serves(folder: Path) -> bool:
+    """Whether some process holds the folder's lock; a recycled pid cannot pretend to."""
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _answers(url: str) -> bool:
+    # Never through a proxy: it is this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url + "/ready", timeout=5) as reply:
+            return reply.status == 200
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _port(folder: Path) -> int:
+    record = _record(folder)
+    for candidate in (record["port"] if record else PREFERRED_PORT, PREFERRED_PORT):
+        if _is_free(candidate):
+            return candidate
+    with socket.socket() as any_port:
+        any_port.bind(("127.0.0.1", 0))
+        return any_port.getsockname()[1]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

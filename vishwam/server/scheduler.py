@@ -1,0 +1,225 @@
+"""What an agent is told to do next: the heart of a sweep.
+
+A suggestion and the run it starts are one transaction, on the one writer, so no two agents get one point of a grid.
+"""
+
+import asyncio
+import json
+import logging
+import sqlite3
+import time
+from typing import Any
+
+from vishwam.server import search
+from vishwam.server.bayes import Studies
+from vishwam.server.graphql import Context, Row
+from vishwam.server.runs import insert_run, new_name
+from vishwam.server.store import Store
+
+log = logging.getLogger("vishwam.server")
+
+OVER = ("FINISHED", "STOPPED", "CANCELED", "CRASHED")
+LIVE = ("pending", "running", "preempting")
+GONE_SECONDS = 10.0  # a process its agent lost sight of may still be uploading
+BURNT_SECONDS, BURNT_TRIALS = 60.0, 5
+
+
+class Scheduler:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.studies = Studies()
+        self._locks: dict[int, asyncio.Lock] = {}
+        self._seen: set[int] = set()  # runs whose process some agent has reported alive
+
+    async def heartbeat(self, context: Context, agent: Row, alive: dict[str, Any]) -> list[Row]:
+        """The agent's commands, given the runs whose processes it sees."""
+        sweep_id = agent["sweep_id"]
+        async with self._locks.setdefault(sweep_id, asyncio.Lock()):
+            with self.store.transaction() as db:
+                live = self._look(db, agent, alive)
+                settle(db, sweep_id)
+                sweep = dict(db.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone())
+            if live:
+                canceled = sweep["state"] == "CANCELED"
+                return [
+                    {"type": "stop", "run_id": run["name"]} for run in live if canceled or run["stop_requested"]
+                ]  # fmt: skip
+            if sweep["state"] in OVER:
+                return [{"type": "exit"}]
+            if sweep["state"] == "PAUSED":
+                return []
+            if self._burnt(agent):
+                log.warning("agent %s burnt %d trials in a row and gets no more", agent["name"], BURNT_TRIALS)
+                return [{"type": "exit"}]
+            return await self._next(context, agent, sweep)
+
+    def _look(self, db: sqlite3.Connection, agent: Row, alive: dict[str, Any]) -> list[Row]:
+        """Notes what the agent reports; returns its runs whose processes live."""
+        now = time.time()
+        db.execute("UPDATE agents SET heartbeat_at = ? WHERE id = ?", (now, agent["id"]))
+        db.execute("UPDATE sweeps SET heartbeat_at = ? WHERE id = ?", (now, agent["sweep_id"]))
+        runs = [dict(row) for row in db.execute("SELECT * FROM runs WHERE agent_id = ?", (agent["id"],))]
+        live = []
+        for run in runs:
+            if alive.get(run["name"]):
+                self._seen.add(run["id"])
+                live.append(run)
+                if run["state"] in LIVE:
+                    db.execute("UPDATE runs SET heartbeat_at = ? WHERE id = ?", (now, run["id"]))
+            elif run["state"] in LIVE and run["id"] in self._seen:
+                self._process_gone(db, run, now)
+        return live
+
+    def _process_gone(self, db: sqlite3.Connection, run: Row, now: float) -> None:
+        if run["early_stopped"]:
+            state = "finished"
+        elif run["stop_requested"]:
+            state = "killed"
+        elif run["state"] == "pending":
+            state = "failed"  # it never reached wandb.init
+        elif now - (run["heartbeat_at"] or now) < GONE_SECONDS:
+            return
+        else:
+            state = "preempted" if run["state"] == "preempting" else "crashed"
+        end_run(db, run["id"], state, now)
+        self.store.changes.publish(run["project_id"], run["id"])
+
+    def _burnt(self, agent: Row) -> bool:
+        rows = self.store.writer.execute(
+            "SELECT state, ended_at - created_at AS seconds FROM runs WHERE agent_id = ? ORDER BY id DESC LIMIT ?",
+            (agent["id"], BURNT_TRIALS),
+        ).fetchall()
+        return len(rows) == BURNT_TRIALS and all(
+            row["state"] in ("failed", "crashed") and (row["seconds"] or 0) < BURNT_SECONDS for row in rows
+        )
+
+    async def _next(self, context: Context, agent: Row, sweep: Row) -> list[Row]:
+        again = self._unstarted(agent) or self._preempted(sweep, agent)
+        if again is not None:
+            return [again]
+        config = json.loads(sweep["config_json"])
+        parameters = search.space(config)
+        count = _count(self.store.writer, sweep["id"])
+        if _exhausted(sweep, config, count):
+            waiting = self.store.writer.execute(
+                "SELECT 1 FROM runs WHERE sweep_id = ? AND state = 'preempting'", (sweep["id"],)
+            ).fetchone()
+            return [] if waiting else [{"type": "exit"}]
+        columns: Row = {}
+        trial = None
+        if sweep["method"] == "grid":
+            columns["grid_index"] = count
+            values = search.grid_point(parameters, count)
+        elif sweep["method"] == "random":
+            values = search.random_point(parameters, f"{sweep['name']}/{count}")
+        else:
+            goal = (config.get("metric") or {}).get("goal")
+            values, coordinates, trial = await asyncio.get_running_loop().run_in_executor(
+                None, self.studies.suggest, sweep["id"], parameters, goal == "maximize", self._observations(sweep)
+            )
+            columns["search_json"] = json.dumps(coordinates)
+        suggestion = search.arguments(parameters, values)
+        with self.store.transaction() as db:
+            project = dict(db.execute("SELECT * FROM projects WHERE id = ?", (sweep["project_id"],)).fetchone())
+            run = insert_run(
+                context,
+                project,
+                new_name(),
+                "pending",
+                display_name=f"{_title(sweep)}-{count + 1}",
+                sweep_id=sweep["id"],
+                agent_id=agent["id"],
+                config_json=json.dumps(suggestion),
+                suggestion_json=json.dumps(suggestion),
+                heartbeat_at=time.time(),
+                **columns,
+            )
+            if sweep["state"] == "PENDING":
+                db.execute("UPDATE sweeps SET state = 'RUNNING' WHERE id = ?", (sweep["id"],))
+        if trial is not None:
+            self.studies.bind(sweep["id"], trial, run["id"])
+        self.store.changes.publish(sweep["project_id"], run["id"])
+        return [_command("run", run, sweep)]
+
+    def _unstarted(self, agent: Row) -> Row | None:
+        """A run whose command the agent never got (a lost reply): the same one again."""
+        for row in self.store.writer.execute(
+            "SELECT * FROM runs WHERE agent_id = ? AND state = 'pending'", (agent["id"],)
+        ):
+            if row["id"] not in self._seen:
+                return _command("run", dict(row), self._sweep(agent["sweep_id"]))
+        return None
+
+    def _preempted(self, sweep: Row, agent: Row) -> Row | None:
+        """Runs that had to leave their machine come first, and go on where they were."""
+        row = self.store.writer.execute(
+            "SELECT * FROM runs WHERE sweep_id = ? AND state = 'preempted' AND deleted_at IS NULL ORDER BY id",
+            (sweep["id"],),
+        ).fetchone()
+        if row is None:
+            return None
+        with self.store.transaction() as db:
+            db.execute(
+                "UPDATE runs SET state = 'pending', agent_id = ?, ended_at = NULL, heartbeat_at = ? WHERE id = ?",
+                (agent["id"], time.time(), row["id"]),
+            )
+        self._seen.discard(row["id"])
+        return _command("resume", dict(row), sweep)
+
+    def _sweep(self, sweep_id: int) -> Row:
+        return dict(self.store.writer.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone())
+
+    def _observations(self, sweep: Row) -> list[tuple[int, dict[str, Any], float | None, bool]]:
+        return [
+            (row["id"], json.loads(row["search_json"]), row["metric_best"], row["state"] not in LIVE)
+            for row in self.store.writer.execute(
+                "SELECT id, search_json, metric_best, state FROM runs WHERE sweep_id = ? AND search_json IS NOT NULL "
+                "ORDER BY id",
+                (sweep["id"],),
+            )
+        ]
+
+
+def _title(sweep: Row) -> str:
+    return json.loads(sweep["config_json"]).get("name") or sweep["display_name"] or "sweep"
+
+
+def _command(kind: str, run: Row, sweep: Row) -> Row:
+    # The client reads `program` even where the sweep's own command does without.
+    program = json.loads(sweep["config_json"]).get("program") or ""
+    return {"type": kind, "run_id": run["name"], "args": json.loads(run["suggestion_json"]), "program": program}
+
+
+def _count(db: sqlite3.Connection, sweep_id: int) -> int:
+    """Trials begun by the scheduler; deleted ones keep their place."""
+    query = "SELECT count(*) FROM runs WHERE sweep_id = ? AND suggestion_json IS NOT NULL"
+    return db.execute(query, (sweep_id,)).fetchone()[0]
+
+
+def _exhausted(sweep: Row, config: Row, count: int) -> bool:
+    cap = config.get("run_cap")
+    return (cap is not None and count >= cap) or (sweep["grid_size"] is not None and count >= sweep["grid_size"])
+
+
+def end_run(db: sqlite3.Connection, run_id: int, state: str, now: float) -> None:
+    """Ends a run whose process will say nothing more; at the time of its last sign of life."""
+    db.execute(
+        "UPDATE runs SET state = ?, ended_at = coalesce(heartbeat_at, ?) WHERE id = ?",
+        (state, now, run_id),
+    )
+
+
+def settle(db: sqlite3.Connection, sweep_id: int) -> None:
+    """FINISHED as soon as nothing is left to begin and nothing is under way."""
+    sweep = dict(db.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone())
+    if sweep["state"] not in ("PENDING", "RUNNING", "PAUSED"):
+        return
+    if not _exhausted(sweep, json.loads(sweep["config_json"]), _count(db, sweep_id)):
+        return
+    under_way = db.execute(
+        "SELECT count(*) FROM runs WHERE sweep_id = ? AND deleted_at IS NULL "
+        "AND state IN ('pending', 'running', 'preempting', 'preempted')",
+        (sweep_id,),
+    ).fetchone()[0]
+    if not under_way:
+        db.execute("UPDATE sweeps SET state = 'FINISHED', updated_at = ? WHERE id = ?", (time.time(), sweep_id))

@@ -1,0 +1,238 @@
+"""W&B's sweep vocabulary: what a parameter may be, the points of a grid, random draws.
+
+Every distribution is its quantile function over (0, 1), so that one uniform number makes a value, and a sampler that only knows
+uniform numbers (Optuna's) can drive them all. Nested `parameters` give nested values. Pure: no database, no clock.
+"""
+
+import math
+import random
+from bisect import bisect
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import NormalDist
+from typing import Any
+
+METHODS = ("grid", "random", "bayes")
+MAX_GRID_LEVELS = 100_000
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One knob: its path (nested ones have several parts), and either levels to choose from or a quantile function."""
+
+    path: tuple[str, ...]
+    levels: tuple[Any, ...] | None = None
+    weights: tuple[float, ...] | None = None
+    quantile: Callable[[float], Any] | None = None
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.path)
+
+    def value(self, unit: float) -> Any:
+        """The value at `unit` in (0, 1)."""
+        if self.levels is None:
+            assert self.quantile is not None
+            return self.quantile(unit)
+        if self.weights is None:
+            return self.levels[min(int(unit * len(self.levels)), len(self.levels) - 1)]
+        return self.levels[min(bisect(list(accumulate(self.weights)), unit), len(self.levels) - 1)]
+
+
+def space(config: dict[str, Any]) -> list[Parameter]:
+    """The sweep's parameters in their order; raises ValueError with the parameter's name."""
+    parameters = config.get("parameters")
+    if not isinstance(parameters, dict) or not parameters:
+        raise ValueError("a sweep needs parameters")
+    return _space(parameters, (), config.get("method") == "grid")
+
+
+def _space(parameters: dict[str, Any], prefix: tuple[str, ...], grid: bool) -> list[Parameter]:
+    found: list[Parameter] = []
+    for key, settings in parameters.items():
+        path = (*prefix, str(key))
+        if not isinstance(settings, dict):
+            raise ValueError(f"parameter {'.'.join(path)}: expected a mapping such as value: or values:")
+        if isinstance(settings.get("parameters"), dict):
+            found += _space(settings["parameters"], path, grid)
+            continue
+        try:
+            parameter = _parameter(path, settings)
+            if grid:
+                parameter = _as_levels(parameter, settings)
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"parameter {'.'.join(path)}: {error}") from None
+        found.append(parameter)
+    return found
+
+
+def _parameter(path: tuple[str, ...], settings: dict[str, Any]) -> Parameter:
+    distribution = settings.get("distribution") or _infer(settings)
+    if distribution == "constant":
+        return Parameter(path, levels=(settings["value"],) if "value" in settings else _missing("value"))
+    if distribution in ("categorical", "categorical_w_probabilities"):
+        values = settings.get("values")
+        if not isinstance(values, list) or not values:
+            raise ValueError("values must be a list that is not empty")
+        weights = settings.get("probabilities")
+        if weights is None:
+            return Parameter(path, levels=tuple(values))
+        if not isinstance(weights, list) or len(weights) != len(values):
+            raise ValueError("probabilities must be a list as long as values")
+        numbers = tuple(_number(weight, "probability") for weight in weights)
+        if min(numbers) < 0 or not math.isclose(sum(numbers), 1.0, rel_tol=1e-6):
+            raise ValueError("probabilities must be positive and sum to 1")
+        return Parameter(path, levels=tuple(values), weights=numbers)
+    quantile = _quantile(distribution, settings)
+    if distribution.startswith("q_"):
+        quantile = _rounded(quantile, settings.get("q", 1.0))
+    return Parameter(path, quantile=quantile)
+
+
+def _missing(name: str) -> Any:
+    raise ValueError(f"{name} is missing")
+
+
+def _infer(settings: dict[str, Any]) -> str:
+    if "value" in settings:
+        return "constant"
+    if "values" in settings:
+        return "categorical"
+    if "min" in settings and "max" in settings:
+        whole = isinstance(settings["min"], int) and isinstance(settings["max"], int)
+        return "int_uniform" if whole else "uniform"
+    if "mu" in settings or "sigma" in settings:
+        return "normal"
+    raise ValueError("give value, values, or min and max")
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        hint = " (YAML reads 1e-5 as text; write 1.0e-5)" if isinstance(value, str) else ""
+        raise ValueError(f"{name} must be a number, not {value!r}{hint}")
+    return float(value)
+
+
+def _range(settings: dict[str, Any], positive: bool = False) -> tuple[float, float]:
+    low, high = (_number(settings.get(name), name) for name in ("min", "max"))
+    if low >= high:
+        raise ValueError(f"min {low:g} is not less than max {high:g}")
+    if positive and low <= 0:
+        raise ValueError(f"min must be positive, not {low:g}")
+    return low, high
+
+
+def _quantile(distribution: str, settings: dict[str, Any]) -> Callable[[float], Any]:
+    kind = distribution.removeprefix("q_")
+    if kind == "int_uniform":
+        low, high = settings.get("min"), settings.get("max")
+        if not isinstance(low, int) or not isinstance(high, int) or low > high:
+            raise ValueError("int_uniform needs integers min and max, min not above max")
+        return lambda unit: min(low + int(unit * (high - low + 1)), high)
+    if kind == "uniform":
+        low, high = _range(settings)
+        return lambda unit: low + unit * (high - low)
+    if kind in ("log_uniform", "log_uniform_values"):
+        low, high = _logs(settings, kind.endswith("_values"))
+        return lambda unit: math.exp(low + unit * (high - low))
+    if kind in ("inv_log_uniform", "inv_log_uniform_values"):
+        # min and max are those of log(1/x), or of x; either way log(1/x) is uniform.
+        low, high = _logs(settings, kind.endswith("_values"))
+        if kind.endswith("_values"):
+            low, high = -high, -low
+        return lambda unit: math.exp(-(low + (1 - unit) * (high - low)))
+    if kind in ("normal", "log_normal"):
+        sigma = _number(settings.get("sigma", 1.0), "sigma")
+        if sigma <= 0:
+            raise ValueError(f"sigma must be positive, not {sigma:g}")
+        inverse = NormalDist(_number(settings.get("mu", 0.0), "mu"), sigma).inv_cdf
+        return inverse if kind == "normal" else lambda unit: math.exp(inverse(unit))
+    if kind == "beta":
+        return _beta(_number(settings.get("a", 1), "a"), _number(settings.get("b", 1), "b"))
+    raise ValueError(f"unknown distribution {distribution!r}")
+
+
+def _logs(settings: dict[str, Any], values: bool) -> tuple[float, float]:
+    low, high = _range(settings, positive=values)
+    if values:
+        return math.log(low), math.log(high)
+    if high > 700:
+        raise ValueError(f"max is an exponent of e; {high:g} overflows (log_uniform_values takes plain values)")
+    return low, high
+
+
+def _beta(a: float, b: float, cells: int = 4096) -> Callable[[float], float]:
+    """Quantiles of Beta(a, b) from its distribution function, tabulated by midpoints; within 1/4096."""
+    if a <= 0 or b <= 0:
+        raise ValueError("a and b must be positive")
+    middles = [(index + 0.5) / cells for index in range(cells)]
+    logs = [(a - 1) * math.log(x) + (b - 1) * math.log1p(-x) for x in middles]
+    peak = max(logs)
+    total = list(accumulate(math.exp(value - peak) for value in logs))
+    return lambda unit: middles[min(bisect(total, unit * total[-1]), cells - 1)]
+
+
+def _rounded(quantile: Callable[[float], Any], q: Any) -> Callable[[float], Any]:
+    step = _number(q, "q")
+    if step <= 0:
+        raise ValueError(f"q must be positive, not {step:g}")
+    if isinstance(q, int):
+        return lambda unit: round(quantile(unit) / q) * q
+    # round() again, so that q = 0.1 gives 0.3 and not 0.30000000000000004
+    digits = max(0, 12 - math.floor(math.log10(step)))
+    return lambda unit: round(round(quantile(unit) / step) * step, digits)
+
+
+def _as_levels(parameter: Parameter, settings: dict[str, Any]) -> Parameter:
+    """A grid takes categories, constants, ranges of integers and q_uniform."""
+    if parameter.weights is not None:
+        raise ValueError("probabilities have no place in a grid")
+    if parameter.levels is not None:
+        return parameter
+    distribution = settings.get("distribution") or _infer(settings)
+    if distribution == "int_uniform":
+        low, high = settings["min"], settings["max"]
+        if high - low >= MAX_GRID_LEVELS:
+            raise ValueError(f"{high - low + 1} levels are too many for a grid")
+        return Parameter(parameter.path, levels=tuple(range(low, high + 1)))
+    if distribution == "q_uniform":
+        low, high = _range(settings)
+        q = settings.get("q", 1.0)
+        count = math.ceil((high - low) / _number(q, "q"))
+        if count > MAX_GRID_LEVELS:
+            raise ValueError(f"{count} levels are too many for a grid")
+        return Parameter(parameter.path, levels=tuple(low + index * q for index in range(count)))
+    raise ValueError(f"distribution {distribution} has no grid; use values, int_uniform or q_uniform")
+
+
+def grid_size(parameters: list[Parameter]) -> int:
+    return math.prod(len(parameter.levels or ()) for parameter in parameters)
+
+
+def grid_point(parameters: list[Parameter], index: int) -> list[Any]:
+    """Values of the grid's point `index`; the first parameter varies slowest."""
+    values = []
+    for parameter in reversed(parameters):
+        assert parameter.levels is not None
+        index, level = divmod(index, len(parameter.levels))
+        values.append(parameter.levels[level])
+    return values[::-1]
+
+
+def random_point(parameters: list[Parameter], seed: str) -> list[Any]:
+    """An independent draw; the same seed gives the same point."""
+    generator = random.Random(seed)
+    # Never exactly 0, where the normal quantile has no value.
+    return [parameter.value(max(generator.random(), 1e-12)) for parameter in parameters]
+
+
+def arguments(parameters: list[Parameter], values: list[Any]) -> dict[str, Any]:
+    """What the agent is sent: {knob: {"value": ...}}, nested parameters as nested values."""
+    found: dict[str, Any] = {}
+    for parameter, value in zip(parameters, values, strict=True):
+        inner = found.setdefault(parameter.path[0], {})
+        for part in ("value", *parameter.path[1:])[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[("value", *parameter.path[1:])[-1]] = value
+    return found

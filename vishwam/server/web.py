@@ -1,0 +1,128 @@
+"""What every endpoint shares: who asks, signed addresses, bodies with a limit, refusals that carry their status."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import ipaddress
+import json
+import time
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote, unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vishwam.server.store import Store
+
+SIGNATURE_SECONDS = 24 * 3600
+
+
+class Refused(Exception):
+    """The request cannot be served: HTTP status and one line that says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def json_response(payload: Any, status: int = 200) -> Response:
+    return Response(json.dumps(payload), status, media_type="application/json")
+
+
+def refusal(error: Refused) -> Response:
+    return json_response({"errors": [{"message": str(error)}], "error": str(error)}, error.status)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body, unpacked when it is gzipped; 413 as soon as either form passes `limit` bytes."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding not in ("identity", "gzip"):
+        raise Refused(415, f"content encoding {encoding!r} is not supported")
+    unpacker = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        if unpacker is not None:
+            try:
+                piece = unpacker.decompress(piece, limit + 1 - size)
+            except zlib.error:
+                raise Refused(400, "the body is not gzip") from None
+        size += len(piece)
+        if size > limit:
+            raise Refused(413, f"the body is larger than {limit} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body piece by piece, for uploads; 413 when it passes `limit` bytes."""
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > limit:
+            raise Refused(413, f"the upload is larger than {limit} bytes")
+        yield piece
+
+
+def key_of(request: Request) -> str | None:
+    """The API key of the request: HTTP Basic as the client sends it, a bearer token, or the pages' cookie."""
+    kind, _, value = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    if kind.lower() == "basic":
+        try:
+            return base64.b64decode(value).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    return request.cookies.get("key")
+
+
+def user_of(store: Store, request: Request) -> dict[str, Any]:
+    """Who asks; raises 401."""
+    key = key_of(request)
+    row = store.user_of_key(key) if key else None
+    if row is None:
+        raise Refused(401, "no valid API key")
+    return dict(row)
+
+
+def is_loopback(request: Request) -> bool:
+    """From this machine, and by a loopback name: a page elsewhere cannot reach us through a name it points here."""
+    host = (request.headers.get("host") or "").rsplit(":", 1)[0].strip("[]")
+    client = request.client.host if request.client else ""
+    return _loopback_name(host) and _loopback_name(client)
+
+
+def _loopback_name(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _signature(store: Store, method: str, path: str, expires: str) -> str:
+    secret = hashlib.sha256(b"address " + store.api_key.encode()).digest()
+    return hmac.new(secret, f"{method} {path} {expires}".encode(), hashlib.sha256).hexdigest()
+
+
+def signed(store: Store, base_url: str, method: str, path: str) -> str:
+    """An address that works without a key for a day, for one method: what the client expects of storage."""
+    expires = str(int(time.time()) + SIGNATURE_SECONDS)
+    return f"{base_url}{quote(path)}?expires={expires}&signature={_signature(store, method, path, expires)}"
+
+
+def authorize(store: Store, request: Request) -> None:
+    """Lets through a signed address or a valid key; raises 401 otherwise."""
+    expires, signature = request.query_params.get("expires", ""), request.query_params.get("signature", "")
+    if signature:
+        path = unquote(request.scope["raw_path"].decode("latin-1").partition("?")[0])
+        expected = _signature(store, request.method, path, expires)
+        fresh = expires.isdigit() and len(expires) < 12 and int(expires) > time.time()
+        if fresh and hmac.compare_digest(expected.encode(), signature.encode()):
+            return
+    user_of(store, request)
