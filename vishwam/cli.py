@@ -47,7 +47,9 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("file", nargs="?", type=Path, default=Path("experiments/math.yaml"), metavar="SWEEP.yaml")
     added.add_argument("--count", type=int, help="trials this agent runs at most (default: the whole sweep)")
 
-    added = command("evaluate", "exact match of a checkpoint: a folder, or entity/project/checkpoint-ID:alias", evaluate)
+    added = command(
+        "evaluate", "exact match of a checkpoint: a folder, or entity/project/checkpoint-ID:alias", evaluate
+    )
     added.add_argument("checkpoint", metavar="FOLDER | ARTIFACT")
     added.add_argument("--count", type=int, help="questions a set (default: as many as when it was stored)")
 
@@ -95,8 +97,7 @@ def launch(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    from vishwam import environment
-    from vishwam import evaluate
+    from vishwam import environment, evaluate
 
     return evaluate.run(args.checkpoint, args.count, environment.apply)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from data_pipelines.tokenizer import MathTokenizer, load_tokenizer, make_character_tokenizer
 from vishwam import config, state
-
 from vishwam.training.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:

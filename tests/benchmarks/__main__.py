@@ -21,7 +21,11 @@ def main(names: list[str]) -> int:
     for name in names:
         if name not in available:
             near = difflib.get_close_matches(name, available, 1)
-            print(f"no benchmark {name!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(available)}"), file=sys.stderr)
+            print(
+                f"no benchmark {name!r}; "
+                + (f"did you mean {near[0]}?" if near else f"there are {', '.join(available)}"),
+                file=sys.stderr,
+            )
             return 2
     folder = state.folder() / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)

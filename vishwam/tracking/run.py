@@ -65,10 +65,9 @@ class Run:
         self._logged_to = step
         self._run.log({STEP: step, **metrics})
 
-    def log_over_time(self, metrics: Mapping[str, float]) -> None:
-        """A row without a step: memory, over wall time."""
-        if metrics:
-            self._run.log(dict(metrics))
+    def logged(self, step: int) -> bool:
+        """Whether W&B has the row of `step` already."""
+        return step <= self._logged_to
 
     def summarise(self, values: Mapping[str, Any]) -> None:
         self._run.summary.update(dict(values))
@@ -148,7 +147,9 @@ def start(job_type: str = "train") -> Run:
     """
     stop = threading.Event()
 
-    def note_stop() -> None:  # A plain function: the client deep-copies its settings, which a bound method's lock refuses.
+    def note_stop() -> (
+        None
+    ):  # A plain function: the client deep-copies its settings, which a bound method's lock refuses.
         stop.set()
 
     run = wandb.init(

@@ -26,7 +26,7 @@ SCORE = "validation/loss"
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `folder`: the newest and the best are kept, the others removed."""
+    """The checkpoints of one run, in `folder`: the two newest and the best are kept, the others removed."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -35,13 +35,16 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(1), best]),
+                # Two, for the newest may turn out not to read.
+                preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(2), best]),
                 # SIGKILL in the middle of a save leaves a `-tmp` folder behind.
                 cleanup_tmp_directories=True,
             ),
         )
 
-    def save(self, step: int, state: Any, data: Any, metadata: dict[str, Any], metrics: dict[str, float] | None) -> Path:
+    def save(
+        self, step: int, state: Any, data: Any, metadata: dict[str, Any], metrics: dict[str, float] | None
+    ) -> Path:
         """Writes one step and returns its folder once it is whole on disk.
 
         The iterator must stand at the first batch that `state` has not seen: it is saved as it is.

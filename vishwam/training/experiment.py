@@ -70,3 +70,15 @@ class Experiment:
     model: DecoderConfig = field(default_factory=DecoderConfig)
     knobs: Knobs = field(default_factory=Knobs)
     loop: LoopConfig = field(default_factory=LoopConfig)
+
+    def __post_init__(self) -> None:
+        # Knobs are traced, and inside the step nothing can be refused any more.
+        for name in ("learning_rate", "gradient_clip"):
+            if getattr(self.knobs, name) <= 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self.knobs, name)}")
+        for name in ("warmup_steps", "weight_decay", "z_loss"):
+            if getattr(self.knobs, name) < 0:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self.knobs, name)}")
+        for name in ("beta1", "beta2", "average_decay"):
+            if not 0 <= getattr(self.knobs, name) < 1:
+                raise ValueError(f"{name} must lie from 0 to below 1, not {getattr(self.knobs, name)}")

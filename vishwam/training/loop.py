@@ -88,7 +88,21 @@ def train(
         say("  exact match  " + "  ".join(f"{split} {name} {result.value:.1%}" for split, name, result in results))
         run.checkpoint(folder, step, is_best, {"step": step, "questions": questions, SCORE: loss} | metrics)
 
+    def look_up() -> None:
+        """What is due after `step`: nothing, validation, or validation and the evaluations."""
+        if step == loop.steps:
+            store_and_examine(validate(), loop.final_questions)
+        elif step % loop.evaluate_every == 0:
+            store_and_examine(validate(), loop.evaluation_questions)
+        elif step % loop.validate_every == 0:
+            validate()
+        else:
+            return
+        rows.write(step)
+
     try:
+        if restored and not run.logged(step):
+            look_up()  # The trial was interrupted in the middle of it.
         while step < loop.steps:
             check()
             # The device is still at work on the dispatch before while these are made.
@@ -98,17 +112,10 @@ def train(
                 state, metrics = train_steps(graphdef, state, on_device, knobs)
             step += loop.steps_per_dispatch
             rows.collect(step, metrics, int(np.count_nonzero(batches["tokens_BT"] != tokenizer.pad_id)))
-            if step == loop.steps:
-                break
-            examine = step % loop.evaluate_every == 0
-            if examine or step % loop.validate_every == 0:
-                loss = validate()
-                if examine:
-                    store_and_examine(loss, loop.evaluation_questions)
-                rows.write(step)
-        store_and_examine(validate(), loop.final_questions)
-        rows.write(step)
+            look_up()
     except (Interrupted, Stopped):
+        rows.flush()
+        rows.write_if_due()
         if checkpoints.newest() != step:
             save(None)
         raise

@@ -44,8 +44,7 @@ class Rows:
             Diverged: the dispatch before was not finite.
         """
         self.flush()
-        if self._losses and self._step % self._log_every == 0:
-            self.write()
+        self.write_if_due()
         self._pending = (step, metrics, tokens)
 
     def flush(self) -> None:
@@ -84,7 +83,12 @@ class Rows:
         """Mean train loss since the last row; NaN where there was no step."""
         return float(np.mean(self._losses)) if self._losses else float("nan")
 
-    def write(self, step: int | None = None) -> None:
+    def write_if_due(self) -> None:
+        """Ends the row of the newest step taken in if one belongs there and nothing else is still to be added to it."""
+        if self._losses and self._step % self._log_every == 0 and not self._extra:
+            self.write(self._step)
+
+    def write(self, step: int) -> None:
         """Ends the row: train metrics since the last one, what was added, and memory when it is due."""
         row: dict[str, Any] = {}
         if self._losses:
@@ -95,6 +99,6 @@ class Rows:
         if now - self._memory_at >= MEMORY_SECONDS:
             row |= self._memory.sample()
             self._memory_at = now
-        self._run.log(self._step if step is None else step, row | self._extra)
+        self._run.log(step, row | self._extra)
         self._losses, self._latest, self._extra, self._tokens = [], {}, {}, 0
         self._since = time.perf_counter()

@@ -1,0 +1,177 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from data_pipelines.modular_math.source import ModularMath
+from data_pipelines.tokenizer import load_tokenizer, make_character_tokenizer
+from vishwam.model.config import DecoderConfig
+from vishwam.training import loop as training_loop
+from vishwam.training.checkpoint import Checkpoints
+from vishwam.training.experiment import Experiment, LoopConfig, TokenizerConfig
+from vishwam.training.interruption import Interrupted, Interruption
+from vishwam.training.optimizer import Knobs
+from vishwam.training.rows import Diverged
+
+STEPS = 24
+
+
+class Journal:
+    """What a run would send to W&B, kept in memory."""
+
+    id = "journal"
+
+    def __init__(self, logged_to=-1):
+        self.rows = {}
+        self.stored = []
+        self.summary = {}
+        self.stop = False
+        self._logged_to = logged_to
+
+    def log(self, step, metrics):
+        if step > self._logged_to:
+            assert step not in self.rows
+            self.rows[step] = dict(metrics)
+
+    def logged(self, step):
+        return step <= self._logged_to or step in self.rows
+
+    def summarise(self, values):
+        self.summary.update(values)
+
+    def samples(self, rows):
+        return {name: len(samples) for name, samples in rows.items()}
+
+    def checkpoint(self, folder, step, best, evaluation):
+        assert (folder / "state").is_dir()
+        self.stored.append((step, best, evaluation))
+
+    def stop_requested(self):
+        return self.stop
+
+
+class Alarm(Interruption):
+    """An interruption that comes at the n-th time it is asked for."""
+
+    def __init__(self, after):
+        super().__init__()
+        self._left = after
+
+    def check(self):
+        self._left -= 1
+        if self._left < 0:
+            raise Interrupted("the test")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return load_tokenizer(make_character_tokenizer(tmp_path_factory.mktemp("tokenizer")), reverse_digits=True)
+
+
+def experiment(**knobs):
+    return Experiment(
+        data=ModularMath(settings={"arithmetic__add_or_sub": {"operations": "add", "max_digits": 2, "phrasing": "bare"}}),
+        tokenizer=TokenizerConfig(),
+        model=DecoderConfig(num_layers=1, model_dim=16, num_heads=2, mlp_dim=16, place_heads=1),
+        knobs=Knobs(warmup_steps=4, **knobs),
+        loop=LoopConfig(
+            steps=STEPS, batch_size=8, length_buckets=(12, 120), steps_per_dispatch=4, log_every=4, validate_every=8,
+            evaluate_every=16, validation_questions=16, evaluation_questions=4, final_questions=8, max_answer_tokens=8,
+        ),
+    )  # fmt: skip
+
+
+def train(tokenizer, folder, journal, alarm=10**9, **knobs):
+    checkpoints = Checkpoints(folder)
+    try:
+        training_loop.train(experiment(**knobs), tokenizer, journal, checkpoints, Alarm(alarm), lambda line: None)
+    finally:
+        checkpoints.close()
+
+
+def final_state(folder):
+    from vishwam.model import decoder
+    from vishwam.training.checkpoint import read_state
+    from vishwam.training.step import init_state
+
+    config = dataclasses.replace(experiment().model, vocab_size=256, digit_token_ids=tuple(range(18, 28)))
+    _, params = decoder.init(config, jax.random.key(0))
+    return read_state(folder / str(STEPS), init_state(params))
+
+
+@pytest.fixture(scope="module")
+def whole(tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    journal = Journal()
+    train(tokenizer, folder, journal)
+    return folder, journal
+
+
+def test_rows_and_checkpoints_of_a_whole_trial(whole):
+    folder, journal = whole
+    assert list(journal.rows) == [4, 8, 12, 16, 20, 24]
+    assert {step for step, row in journal.rows.items() if "validation/loss" in row} == {8, 16, 24}
+    assert {step for step, row in journal.rows.items() if "interpolate/exact_match" in row} == {16, 24}
+    assert all(np.isfinite(row["train/loss"]) for row in journal.rows.values())
+    assert journal.rows[24]["interpolate/exact_match_count"] == 8
+    assert [(step, evaluation["questions"]) for step, _, evaluation in journal.stored] == [(16, 4), (24, 8)]
+    losses = {step: row["validation/loss"] for step, row in journal.rows.items() if "validation/loss" in row}
+    assert [best for _, best, _ in journal.stored] == [True, losses[24] <= losses[16]]
+    assert journal.summary["parameters"] > 0
+
+
+@pytest.mark.parametrize("alarm", [3, 4, 5])
+def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, alarm):
+    before = Journal()
+    with pytest.raises(Interrupted):
+        train(tokenizer, tmp_path, before, alarm)
+    assert len(before.rows) < 6
+    after = Journal(logged_to=max(before.rows))
+    train(tokenizer, tmp_path, after)
+    assert sorted([*before.rows, *after.rows]) == list(whole[1].rows)
+    for step, row in (before.rows | after.rows).items():
+        for name in ("validation/loss", "interpolate/exact_match"):
+            assert row.get(name) == whole[1].rows[step].get(name)
+    for resumed, uninterrupted in zip(
+        jax.tree.leaves(final_state(tmp_path)), jax.tree.leaves(final_state(whole[0])), strict=True
+    ):
+        np.testing.assert_array_equal(resumed, uninterrupted)
+
+
+def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, tmp_path):
+    # Six dispatches and two evaluation sets before the end: the alarm comes inside the last evaluation.
+    with pytest.raises(Interrupted):
+        train(tokenizer, tmp_path, Journal(), alarm=6 + 1)
+    after = Journal(logged_to=20)
+    train(tokenizer, tmp_path, after)
+    assert list(after.rows) == [24]
+    assert after.rows[24]["interpolate/exact_match"] == whole[1].rows[24]["interpolate/exact_match"]
+
+
+def test_stop_by_the_server_stores_and_leaves(tokenizer, tmp_path):
+    journal = Journal()
+    journal.stop = True
+    with pytest.raises(training_loop.Stopped):
+        train(tokenizer, tmp_path, journal)
+    assert (tmp_path / "0" / "state").is_dir()
+
+
+def test_divergence_names_the_step_and_stores_nothing(tokenizer, tmp_path):
+    with pytest.raises(Diverged, match=r"diverged at step \d+: .* try a lower learning_rate"):
+        train(tokenizer, tmp_path, Journal(), learning_rate=1e30)
+    assert not [path for path in tmp_path.iterdir() if path.name.isdigit()]
+
+
+def test_damaged_newest_checkpoint_falls_back_to_the_one_before(whole, tokenizer, tmp_path):
+    with pytest.raises(Interrupted):
+        train(tokenizer, tmp_path, Journal(), alarm=7)  # 16 is stored with its score, 24 while interrupted
+    newest = max(int(path.name) for path in tmp_path.iterdir() if path.name.isdigit())
+    for file in (tmp_path / str(newest) / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    journal = Journal(logged_to=16)
+    train(tokenizer, tmp_path, journal)
+    assert min(journal.rows) == 20
+    assert (tmp_path / f"damaged-{newest}").is_dir()
+    assert journal.rows[24]["validation/loss"] == whole[1].rows[24]["validation/loss"]
