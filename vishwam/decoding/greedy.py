@@ -108,7 +108,7 @@ def _decode(graphdef: nnx.GraphDef, params: Params, inputs: tuple, room: int) ->
         generated_BN=jnp.full((B, room), pad_id, jnp.int32).at[:, 0].set(token_B1[:, 0]),
         keys=jax.tree.map(lambda leaf: widen(leaf, 1), places),
         digit_key_BS=widen(is_digit(tokens_BT, digits), 1),
-        caches=jax.tree.map(lambda leaf: widen(leaf, 2), caches),
+        caches=[KeysValues(widen(cache.keys_BHKS, 3), widen(cache.values_BHSK, 2)) for cache in caches],
     )
 
     def unfinished(progress: _Progress) -> jax.Array:

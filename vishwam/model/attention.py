@@ -11,14 +11,14 @@ from vishwam.model.layers import Dense
 
 
 class KeysValues(NamedTuple):
-    """What a layer attended to, [B, H, S, K] each; rotary positions are already applied to the keys."""
+    """What a layer attended to; rotary positions are already applied to the keys."""
 
-    keys_BHSK: jax.Array
+    keys_BHKS: jax.Array  # time last, which is how one query runs through them fastest
     values_BHSK: jax.Array
 
 
 class Cache(NamedTuple):
-    """Room for S keys and values of one layer, and the slot where this call's first ones are written."""
+    """Room for S keys and values of one layer, and the slot where those of the one token of this call are written."""
 
     keys_values: KeysValues
     slot: jax.Array
@@ -78,31 +78,41 @@ class Attention(nnx.Module):
         return masked_softmax(scores_BHTS, context.visible_BTS[:, None])
 
     def __call__(self, x_BTD: jax.Array, context: Context, cache: Cache | None = None) -> tuple[jax.Array, KeysValues]:
-        """Attends to `x_BTD` itself, or with a cache to all of its slots after these keys and values are written."""
+        """Attends to `x_BTD` itself, or, one token a row, to a cache after its key and value are written there."""
         config = self.config
         B, T, _ = x_BTD.shape
-        H, K = config.num_heads, config.head_dim
 
         def heads(x_BTD: jax.Array) -> jax.Array:
-            return x_BTD.reshape(B, T, H, K).transpose(0, 2, 1, 3)
+            return x_BTD.reshape(B, T, config.num_heads, config.head_dim).transpose(0, 2, 1, 3)
 
         q_BHTK, k_BHSK, v_BHSK = heads(self.query(x_BTD)), heads(self.key(x_BTD)), heads(self.value(x_BTD))
         if config.position == "rope":
             q_BHTK = rotate(q_BHTK, context.positions_BT, config.rope_theta)
             k_BHSK = rotate(k_BHSK, context.positions_BT, config.rope_theta)
-        if cache is not None:
-            at = (0, 0, cache.slot, 0)
-            k_BHSK = jax.lax.dynamic_update_slice(cache.keys_values.keys_BHSK, k_BHSK, at)
-            v_BHSK = jax.lax.dynamic_update_slice(cache.keys_values.values_BHSK, v_BHSK, at)
+        q_BHTK *= config.head_dim**-0.5
+        keys_values = KeysValues(k_BHSK.transpose(0, 1, 3, 2), v_BHSK)
+        if cache is None:
+            y_BHTK = self.over_sequence(q_BHTK, k_BHSK, v_BHSK, context)
+        else:
+            keys_values = KeysValues(
+                jax.lax.dynamic_update_slice(cache.keys_values.keys_BHKS, keys_values.keys_BHKS, (0, 0, 0, cache.slot)),
+                jax.lax.dynamic_update_slice(cache.keys_values.values_BHSK, v_BHSK, (0, 0, cache.slot, 0)),
+            )
+            y_BHTK = self.over_cache(q_BHTK, keys_values, context)
+        return self.out(y_BHTK.transpose(0, 2, 1, 3).reshape(B, T, -1)), keys_values
+
+    def over_sequence(self, q_BHTK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, context: Context) -> jax.Array:
+        """Heads folded into the batch: plain batched products, which XLA runs fastest on CPU."""
+        B, H, T, K = q_BHTK.shape
         S = k_BHSK.shape[2]
-        # Heads folded into the batch: plain batched products, which XLA runs fastest on CPU.
-        scores = jnp.einsum(
-            "ntk,nsk->nts",
-            q_BHTK.reshape(B * H, T, K),
-            k_BHSK.reshape(B * H, S, K),
-            preferred_element_type=jnp.float32,
-        )
-        p_BHTS = self.probabilities(scores.reshape(B, H, T, S) * K**-0.5, context).astype(x_BTD.dtype)
-        y = jnp.einsum("nts,nsk->ntk", p_BHTS.reshape(B * H, T, S), v_BHSK.reshape(B * H, S, K))
-        y_BTD = y.reshape(B, H, T, K).transpose(0, 2, 1, 3).reshape(B, T, H * K)
-        return self.out(y_BTD), KeysValues(k_BHSK, v_BHSK)
+        q, k, v = (x.reshape(B * H, -1, K) for x in (q_BHTK, k_BHSK, v_BHSK))
+        scores = jnp.einsum("ntk,nsk->nts", q, k, preferred_element_type=jnp.float32)
+        p_BHTS = self.probabilities(scores.reshape(B, H, T, S), context).astype(v.dtype)
+        return jnp.einsum("nts,nsk->ntk", p_BHTS.reshape(B * H, T, S), v).reshape(B, H, T, K)
+
+    def over_cache(self, q_BHTK: jax.Array, cached: KeysValues, context: Context) -> jax.Array:
+        """One query a row by products and sums: as matrix products, XLA would copy the whole cache at each token."""
+        q_BHK1 = q_BHTK.transpose(0, 1, 3, 2).astype(jnp.float32)
+        scores_BHS = jnp.sum(q_BHK1 * cached.keys_BHKS, axis=2)
+        p_BHTS = self.probabilities(scores_BHS[:, :, None], context)
+        return jnp.sum(p_BHTS[:, :, 0, :, None] * cached.values_BHSK, axis=2, keepdims=True).astype(q_BHTK.dtype)
