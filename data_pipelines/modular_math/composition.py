@@ -52,57 +52,57 @@ class Context(Stream):
         """How the question refers to `values`: the number itself, or a letter that some module has just defined."""
         children = self.children
         if not children:
-            return [value.text if type(value) is Value else _make(self, value, 0) for value in values]
+            return [value.text if type(value) is Value else value.define(self) for value in values]
         counts = [0] * len(values)
         for _ in range(children):
             counts[self.below(len(values))] += 1
-        handles = [
-            value.text if not count and type(value) is Value else _make(self, value, count)
-            for value, count in zip(values, counts, strict=True)
-        ]
+        handles = []
+        for value, count in zip(values, counts, strict=True):
+            self.children = count
+            handles.append(self._written(value))
         self.children = 0
         return handles
+
+    def _written(self, value: Any) -> str:
+        if not self.children:
+            return value.text if type(value) is Value else value.define(self)
+        self.children -= 1
+        return self.choice(_MAKERS[_kind(value)])(self, value, self.child_entropy)
 
     def compose(self, question: str) -> str:
         """The definitions followed by `question`."""
         return " ".join([*self._definitions, question]) if self._definitions else question
 
 
+FRACTION, DECIMAL, NEGATIVE, ZERO, SINGLE_DIGIT, LARGER, FUNCTION = range(7)
+"""What an entity may be: a number that is no integer, in either writing; an integer below 0, 0, up to 9, above; a
+function.
+"""
+
+POSITIVE_INTEGERS = (SINGLE_DIGIT, LARGER)
+INTEGERS = (NEGATIVE, ZERO, *POSITIVE_INTEGERS)
+FRACTIONS_OR_INTEGERS = (FRACTION, *INTEGERS)
+NUMBERS = (DECIMAL, *FRACTIONS_OR_INTEGERS)
+
 Maker = Callable[[Context, Any, int], str]
-_MAKERS: list[tuple[Callable[[Any], bool], Maker]] = []
+_MAKERS: dict[int, list[Maker]] = {kind: [] for kind in (*NUMBERS, FUNCTION)}
 
 
-def maker(accepts: Callable[[Any], bool]):
-    """Registers a function (context, value, entropy) -> letter that defines a value which `accepts`."""
+def maker(*kinds: int):
+    """Registers a function (context, value, entropy) -> letter that can define any value of these kinds."""
 
     def register(make: Maker) -> Maker:
-        _MAKERS.append((accepts, make))
+        for kind in kinds:
+            _MAKERS[kind].append(make)
         return make
 
     return register
 
 
-def _make(context: Context, value: Any, modules: int) -> str:
-    context.children = max(0, modules - 1)
-    able = [make for accepts, make in _MAKERS if accepts(value)]
-    return context.choice(able)(context, value, context.child_entropy)
-
-
-def is_number(value: Any) -> bool:
-    """Any integer, decimal or fraction."""
-    return type(value) is Value
-
-
-def is_fraction_or_integer(value: Any) -> bool:
-    """An integer or a fraction, not a decimal."""
-    return type(value) is Value and value.places <= 0
-
-
-def is_integer(value: Any) -> bool:
-    """An integer."""
-    return type(value) is Value and not value.places
-
-
-def is_positive_integer(value: Any) -> bool:
-    """An integer above 0."""
-    return type(value) is Value and not value.places and value.numerator > 0
+def _kind(value: Any) -> int:
+    if type(value) is not Value:
+        return FUNCTION
+    if value.places:
+        return DECIMAL if value.places > 0 else FRACTION
+    number = value.numerator
+    return NEGATIVE if number < 0 else LARGER if number > 9 else SINGLE_DIGIT if number else ZERO

@@ -1,7 +1,7 @@
 """Random numbers as a pure function of (key, counter): no state survives a question, so any question can be drawn at
 any time.
 
-A `Stream` turns 512-bit BLAKE2b blocks of (key, index, block number) into integers by division, which costs a third of
+A `Stream` turns 256-bit BLAKE2b blocks of (key, index, block number) into integers by division, which costs a third of
 one SplitMix64 step a draw in Python and is the same on every machine and version. `splitmix64` (Steele, Lea, Flood
 2014) mixes single counters.
 """
@@ -10,8 +10,8 @@ from hashlib import blake2b
 
 _MASK = (1 << 64) - 1
 # Below this many bits left in the pool a fresh block is drawn: no draw is then biased by more than 2**-64.
-_LOW = 1 << 192
-_WIDEST = 1 << 128
+_LOW = 1 << 128
+_WIDEST = 1 << 64
 
 
 def splitmix64(value: int) -> int:
@@ -38,7 +38,7 @@ class Stream:
         self._pool = 0
 
     def _refill(self) -> int:
-        block = blake2b(self._message + self._block.to_bytes(4, "little")).digest()
+        block = blake2b(self._message + self._block.to_bytes(4, "little"), digest_size=32).digest()
         self._block += 1
         return int.from_bytes(block, "little")
 
@@ -54,8 +54,8 @@ class Stream:
 
     def _below_wide(self, count: int) -> int:
         value = 0
-        for _ in range(count.bit_length() // 128 + 2):
-            value = value << 128 | self.below(_WIDEST)
+        for _ in range(count.bit_length() // 64 + 2):
+            value = value << 64 | self.below(_WIDEST)
         return value % count
 
     def between(self, low: int, high: int) -> int:

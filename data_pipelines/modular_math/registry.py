@@ -44,8 +44,8 @@ class Settings:
         values = ((field.name, getattr(self, field.name), field.default) for field in dataclasses.fields(self))
         return [(name, value) for name, value, default in values if value != default]
 
-    def limits(self) -> tuple[int, int]:
-        """Longest question and answer in characters, as in Saxton et al."""
+    def limits(self, split: str) -> tuple[int, int]:
+        """Longest question and answer of `split` in characters, as in Saxton et al."""
         return 160, 30
 
     def extrapolations(self) -> dict[str, "Settings"] | None:

@@ -35,7 +35,7 @@ class _Generator:
         self._settings = settings
         self._key = stream_key("questions", seed, name, split, repr(settings.changed()))
         self._entropies = self._module.entropies(split, settings)
-        self._limits = settings.limits()
+        self._limits = settings.limits(split)
 
     def question(self, index: int) -> Question:
         module = self._module

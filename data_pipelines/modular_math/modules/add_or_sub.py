@@ -3,7 +3,7 @@
 import dataclasses
 
 from data_pipelines import BadInput
-from data_pipelines.modular_math.composition import Context, is_number, maker
+from data_pipelines.modular_math.composition import NUMBERS, Context, maker
 from data_pipelines.modular_math.registry import Settings, module
 from data_pipelines.modular_math.values import (
     DIGIT,
@@ -82,8 +82,8 @@ class AddOrSub(Settings):
             if type(digits) is not int or digits <= self.max_digits:
                 raise BadInput(f"extrapolate_digits {digits!r} is not beyond max_digits {self.max_digits}")
 
-    def limits(self) -> tuple[int, int]:
-        return (1 << 30, 1 << 30) if self.max_digits else super().limits()
+    def limits(self, split: str) -> tuple[int, int]:
+        return (1 << 30, 1 << 30) if self.max_digits else super().limits(split)
 
     def extrapolations(self) -> dict[str, Settings] | None:
         if not self.max_digits:
@@ -150,7 +150,7 @@ def _longer_than_training(context: Context, entropy: int) -> Value:
     return decimal(number, context.between(1, digits)) if context.below(2) else integer(number)
 
 
-@maker(is_number)
+@maker(*NUMBERS)
 def sum_or_difference(context: Context, value: Value, entropy: int) -> str:
     """Let k = p + q, for any number k."""
     if value.places < 0:
