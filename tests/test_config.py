@@ -113,7 +113,7 @@ def test_an_override_takes_the_type_that_the_code_declares(tmp_path, override, v
         ("position=plce", ["one of place, rope", "did you mean 'place'"]),
         ("window=3", ["a list"]),
         ("settings={'mul': {'digits': 'x'}}", ["a whole number", "'x'"]),
-        ("num_layers=0", ["knob num_layers=0", "at least 1", "trial.gin:4"]),
+        ("num_layers=0", ["num_layers=0: ", "at least 1"]),
         ("steps=__import__('os').getpid()", ["a whole number"]),
     ],
 )

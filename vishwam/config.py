@@ -155,6 +155,7 @@ class _Reader:
         self._constants: dict[str, str] = {}  # macros of included files -> place
         self._bindings: dict[tuple[str, str, str], _Binding] = {}
         self._references: dict[str, str] = {}  # macro -> place of its first use
+        self._given: dict[str, Any] = {}  # knob -> value, of the overrides
 
     def read(self, path: Path, level: int, included_from: str = "") -> None:
         """Takes in one file; `level` counts the includes above it."""
@@ -212,13 +213,12 @@ class _Reader:
     def bind(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Hands everything to Gin; the value in force of each knob."""
         self._type_knobs()
-        given: dict[str, Any] = {}
         for override in overrides:
             name, _, text = override.partition("=")
-            if name in given:
+            if name in self._given:
                 raise BadInput(f"knob '{name}' is given twice")
-            given[name] = self._find(name).read(text)
-        values = {name: given.get(name, knob.default) for name, knob in self.knobs.items()}
+            self._given[name] = self._find(name).read(text)
+        values = {name: self._given.get(name, knob.default) for name, knob in self.knobs.items()}
         for name, value in values.items():
             gin.bind_parameter(f"%{name}", value)
         for (scope, cls, field), binding in self._bindings.items():
@@ -291,14 +291,27 @@ class _Reader:
             raise BadInput(self._explain(name, " ".join(message.split()), values)) from None
 
     def _explain(self, cls: str, message: str, values: Mapping[str, Any]) -> str:
-        """Puts in front of a dataclass's complaint the knobs, or the lines, that set the fields it mentions."""
-        words = re.findall(r"\w+", message)
-        for binding in self._bindings.values():
-            if binding.cls == cls and binding.field in words:
-                knob = _macro(binding.value)
-                if knob in values:
-                    return f"{self.knobs[knob].place}: knob {knob}={values[knob]}: {message}"
-                return f"{binding.place}: {message}"
+        """Puts in front of a dataclass's complaint the knob, or the line, that sets the field it mentions."""
+        choice = re.search(r"one of (.+), not '(.*)'$", message)
+        if choice:
+            message += nearest(choice.group(2), choice.group(1).split(", "))
+        words = set(re.findall(r"\w+", message))
+
+        def rank(blamed: tuple[_Binding, str]) -> tuple[bool, bool]:
+            # What was overridden is at fault before what the file says; and a class may speak of one below it.
+            return blamed[1] not in self._given, blamed[0].cls != cls
+
+        mentioned = [(binding, _macro(binding.value)) for binding in self._bindings.values() if binding.field in words]
+        # A setting inside a mapping goes by the name of its knob.
+        mentioned += [
+            (b, name) for b in self._bindings.values() for name in _macros(b.value) if name in words & set(values)
+        ]
+        for binding, knob in sorted(mentioned, key=rank):
+            if knob in self._given:
+                return f"{knob}={values[knob]}: {message}"
+            if knob in values:
+                return f"{self.knobs[knob].place}: knob {knob}={values[knob]}: {message}"
+            return f"{binding.place}: {message}"
         missing = re.search(r"missing \d+ required .*?arguments?: (.*?)(?: No values| Gin had|$)", message)
         if missing:
             return f"{cls} needs values for {missing.group(1)}; bind them in the Gin file"

@@ -15,11 +15,7 @@ from typing import Any
 import psutil
 import pynvml
 
-DEVICE_USED = "memory/device_used"
-DEVICE_RESERVED = "memory/device_reserved"
-ALLOCATOR_PEAK = "memory/allocator_peak"
-HOST_RSS = "memory/host_rss"
-HEADROOM = "memory/headroom"
+from vishwam.tracking.metrics import ALLOCATOR_PEAK, DEVICE_RESERVED, DEVICE_USED, HEADROOM, HOST_RSS
 
 log = logging.getLogger(__name__)
 

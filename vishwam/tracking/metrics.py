@@ -1,0 +1,55 @@
+"""The names under which a trial writes what it measures, and which way each is better."""
+
+from collections.abc import Iterable, Mapping
+
+STEP = "train/step"
+
+TRAIN_LOSS = "train/loss"
+LEARNING_RATE = "train/learning_rate"
+GRADIENT_NORM = "train/gradient_norm"
+TOKENS_PER_SECOND = "train/tokens_per_second"
+VALIDATION_LOSS = "validation/loss"
+INTERPOLATE = "interpolate/exact_match"
+EXTRAPOLATE = "extrapolate/exact_match"
+
+DEVICE_USED = "memory/device_used"
+DEVICE_RESERVED = "memory/device_reserved"
+ALLOCATOR_PEAK = "memory/allocator_peak"
+HOST_RSS = "memory/host_rss"
+HEADROOM = "memory/headroom"
+
+SAMPLES = "samples"
+
+# The goal a sweep may have with a metric.
+GOALS = {
+    TRAIN_LOSS: "minimize",
+    VALIDATION_LOSS: "minimize",
+    INTERPOLATE: "maximize",
+    EXTRAPOLATE: "maximize",
+}
+
+# Logged, but nothing to steer a sweep by.
+OTHERS = (
+    STEP,
+    LEARNING_RATE,
+    GRADIENT_NORM,
+    TOKENS_PER_SECOND,
+    DEVICE_USED,
+    DEVICE_RESERVED,
+    ALLOCATOR_PEAK,
+    HOST_RSS,
+    HEADROOM,
+)
+
+
+def exact_match(split: str, name: str) -> str:
+    """The metric of one evaluation set: a module's, or one of digit lengths such as `100_digits`."""
+    return f"exact_match/{split}/{name}"
+
+
+def goals(sets: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Every metric that a sweep may optimise, with its goal; `sets` names the evaluation sets of each split."""
+    of_sets = {exact_match(split, name): "maximize" for split, names in sets.items() for name in names}
+    # Without an extrapolation set nothing is extrapolated.
+    summed = {name: goal for name, goal in GOALS.items() if name != EXTRAPOLATE or sets.get("extrapolate")}
+    return summed | of_sets
