@@ -1,0 +1,12 @@
+"""The pages people browse, at the addresses the wandb client prints, and the read-only data they ask for under /-/."""
+
+from starlette.routing import BaseRoute
+
+from vishwam.server.pages.data import data_routes
+from vishwam.server.pages.routes import page_routes
+from vishwam.server.store import Store
+
+
+def routes(store: Store) -> list[BaseRoute]:
+    """All routes of the pages; mount them last, because /{entity}/{project} takes any path of two parts."""
+    return [*data_routes(store), *page_routes(store)]

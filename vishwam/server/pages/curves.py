@@ -1,0 +1,115 @@
+"""Curves for the browser: read by column, sampled so that no spike is lost, sent as binary columns."""
+
+import fnmatch
+import json
+import sqlite3
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from vishwam.server import history
+
+POINTS = 1000
+HISTORY, EVENTS = history.HISTORY, history.EVENTS
+
+
+def sample(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most `points` of the curve, in order: of each bucket of neighbours the first, lowest, highest, last and a gap.
+
+    A gap is a NaN: it stays one, and hides no peak beside it. x, y: float64 [N].
+    """
+    if len(x) <= points:
+        return x, y
+    size = -(-len(x) // (points // 5))
+    rows = -(-len(x) // size)
+    filled = np.concatenate([y, np.full(rows * size - len(x), y[-1])]).reshape(rows, size)
+    gaps = np.isnan(filled)
+    starts = np.arange(rows) * size
+    keep = np.zeros(rows * size, bool)
+    keep[starts] = keep[np.minimum(starts + size, len(x)) - 1] = True
+    keep[starts + np.where(gaps, np.inf, filled).argmin(axis=1)] = True
+    keep[starts + np.where(gaps, -np.inf, filled).argmax(axis=1)] = True
+    keep[(starts + gaps.argmax(axis=1))[gaps.any(axis=1)]] = True
+    return x[keep[: len(x)]], y[keep[: len(x)]]
+
+
+def step_metrics(config_json: str) -> list[tuple[str, str, bool]]:
+    """(metric, its step metric, whether the first is a glob) as the client's `define_metric` recorded them.
+
+    In the run's configuration under `_wandb.m`: fields by the number of the protocol's MetricRecord, "1" name,
+    "2" glob, "4" step metric, "5" the step metric's place in the list, from 1.
+    """
+    recorded = json.loads(config_json or "{}").get("_wandb", {})
+    defined = (recorded.get("value") or {}).get("m") or []
+    found = []
+    for item in defined:
+        if not isinstance(item, dict):
+            continue
+        step = item.get("4")
+        place = item.get("5")
+        if not step and isinstance(place, int) and 0 < place <= len(defined):
+            step = defined[place - 1].get("1")
+        name = item.get("2") or item.get("1")
+        if step and name:
+            found.append((name, step, "2" in item))
+    return found
+
+
+def step_of(key: str, defined: list[tuple[str, str, bool]]) -> str | None:
+    exact = next((step for name, step, glob in defined if not glob and name == key), None)
+    return exact or next((step for name, step, glob in defined if glob and fnmatch.fnmatchcase(key, name)), None)
+
+
+def metric_keys(db: sqlite3.Connection, rows: Sequence[sqlite3.Row], kind: int = HISTORY) -> list[str]:
+    """Names of all metrics these runs logged, without the client's own and without those that only serve as an axis."""
+    axes = {step for row in rows for _, step, _ in step_metrics(row["config_json"])} | {"train/step", "global_step"}
+    found = {key for row in rows for key in history.keys(db, row["id"], kind)}
+    return sorted(key for key in found if not key.startswith("_") and key not in axes)
+
+
+def curve(
+    db: sqlite3.Connection, row: sqlite3.Row, keys: Sequence[str], x: str, kind: int = HISTORY
+) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    """(key, x, y) of one run. x: 'step' (each metric's own), 'time' (seconds since the start), or a metric's name."""
+    defined = step_metrics(row["config_json"])
+    axes = {key: (step_of(key, defined) or "train/step") if x == "step" else x for key in keys}
+    wanted = {*keys, *axes.values(), "_step", "_runtime", "_timestamp"} - {"time"}
+    columns = {
+        key: (np.frombuffer(lines, np.int64), np.frombuffer(values, np.float64))
+        for key, (lines, values) in history.series(db, row["id"], wanted, kind).items()
+    }
+    found = []
+    for key in keys:
+        lines, y = columns.get(key, (np.empty(0), np.empty(0)))
+        xs = _axis(columns, axes[key], lines, x)
+        known = ~np.isnan(xs)
+        xs, y = xs[known], y[known]
+        if len(xs) > 1 and np.any(np.diff(xs) < 0):
+            order = np.argsort(xs, kind="stable")
+            xs, y = xs[order], y[order]
+        found.append((key, *sample(xs, y)))
+    return found
+
+
+def _axis(columns: dict, name: str, lines: np.ndarray, x: str) -> np.ndarray:
+    """The axis at these lines; a line without it takes the last value before it. NaN where there is none."""
+    if name == "time":
+        name = "_runtime" if "_runtime" in columns else "_timestamp"
+    if name not in columns and x == "step":
+        name = "_step" if "_step" in columns else "_runtime"
+    if name not in columns or not len(lines):
+        return np.full(len(lines), np.nan)
+    at, values = columns[name]
+    if name == "_timestamp" and x == "time" and len(values):
+        values = values - values[0]
+    place = np.searchsorted(at, lines, side="right") - 1
+    return np.where(place >= 0, values[np.maximum(place, 0)], np.nan) if len(values) else np.full(len(lines), np.nan)
+
+
+def pack(found: Sequence[tuple[str, str, np.ndarray, np.ndarray]]) -> bytes:
+    """(run, key, x, y) as the page reads them: uint32 length of the header, JSON header padded to 8 bytes, columns."""
+    header = json.dumps([{"run": run, "key": key, "count": len(x)} for run, key, x, _ in found]).encode()
+    padding = -(4 + len(header)) % 8
+    columns = [np.ascontiguousarray(part, "<f8").tobytes() for _, _, x, y in found for part in (x, y)]
+    return b"".join([struct.pack("<I", len(header)), header, b" " * padding, *columns])

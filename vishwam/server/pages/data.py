@@ -1,0 +1,242 @@
+"""What the pages' scripts ask for, read-only, under /-/: runs, curves, console, tables, importance, changes."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from vishwam.server.pages import curves, queries, report, runsets, tables
+from vishwam.server.pages.importance import importance
+from vishwam.server.store import Store
+
+CONSOLE_LINES = 2000
+TABLE_ROWS = 1000
+# Changes within this time reach the page as one message.
+GATHER_SECONDS = 0.25
+HEARTBEAT_SECONDS = 15
+_ANSI = re.compile(
+    r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]|[\x00-\x08\x0b\x0c\x0e-\x1f]"
+)
+
+
+def data_routes(store: Store) -> list[BaseRoute]:
+    def reading(answer: Callable[[sqlite3.Connection, dict, Request], object]) -> Callable[[Request], Response]:
+        """A handler on a thread of its own: looks the project up and sends what `answer` returns as JSON."""
+
+        def handler(request: Request) -> Response:
+            db = store.reader()
+            found = answer(db, project_of(db, request), request)
+            return found if isinstance(found, Response) else JSONResponse(found)
+
+        return handler
+
+    def table(db: sqlite3.Connection, project: dict, request: Request) -> object:
+        run = run_of(db, project, request)
+        found = tables.read_table(store, db, run, request.query_params.get("key", ""), TABLE_ROWS)
+        if found is None:
+            raise HTTPException(404, "no such table")
+        return found
+
+    def file(request: Request) -> Response:
+        db = store.reader()
+        project = queries.project(db, request.path_params["entity"], request.path_params["project"])
+        rows = queries.run_rows(db, project["id"], names=[request.path_params["run"]]) if project else []
+        row = tables.file_row(db, rows[0]["id"], request.path_params["path"]) if rows else None
+        if row is None:
+            raise HTTPException(404, "no such file")
+        kind = tables.content_type(row["name"])
+        # Anything but a picture is downloaded, never shown: a run's files are not this server's pages.
+        return FileResponse(
+            store.blob_path(row["sha256"]),
+            media_type=kind or "application/octet-stream",
+            filename=row["name"].rsplit("/", 1)[-1],
+            content_disposition_type="inline" if kind else "attachment",
+            headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"},
+        )
+
+    async def curve_columns(request: Request) -> Response:
+        wanted = json.loads(await request.body())
+        return Response(await run_in_threadpool(_curves, store, request, wanted), media_type="application/octet-stream")
+
+    async def changes(request: Request) -> Response:
+        project = project_of(store.reader(), request)
+        return StreamingResponse(
+            _changes(store, project["id"]),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    return [
+        Route("/-/data/runs", reading(_runs)),
+        Route("/-/data/run", reading(_run)),
+        Route("/-/data/console", reading(_console)),
+        Route("/-/data/table", reading(table)),
+        Route("/-/data/importance", reading(_importance)),
+        Route("/-/data/grid", reading(_grid)),
+        Route("/-/data/curves", curve_columns, methods=["POST"]),
+        Route("/-/data/changes", changes),
+        Route("/-/files/{entity}/{project}/{run}/{path:path}", file),
+    ]
+
+
+def project_of(db: sqlite3.Connection, request: Request) -> dict:
+    found = queries.project(db, request.query_params.get("entity", ""), request.query_params.get("project", ""))
+    if found is None:
+        raise HTTPException(404, "no such project")
+    return found
+
+
+def run_of(db: sqlite3.Connection, project: dict, request: Request) -> sqlite3.Row:
+    rows = queries.run_rows(db, project["id"], names=[request.query_params.get("run", "")])
+    if not rows:
+        raise HTTPException(404, "no such run")
+    return rows[0]
+
+
+def _sweep(db: sqlite3.Connection, project: dict, name: str | None) -> dict | None:
+    found = queries.sweeps(db, project["id"], name) if name else []
+    return found[0] if found else None
+
+
+def _runs(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+    """Runs of a sweep, or of the project, with the metrics they logged, the knobs that differ and the best."""
+    name = request.query_params.get("sweep")
+    sweep = _sweep(db, project, name)
+    if name and sweep is None:
+        raise HTTPException(404, "no such sweep")
+    rows = queries.run_rows(db, project["id"], sweep["row"] if sweep else None)
+    found = queries.runs(rows, sweep["config"] if sweep else None)
+    answer = {
+        "runs": found,
+        "metrics": curves.metric_keys(db, rows),
+        "knobs": queries.varied_knobs(found, sweep["config"] if sweep else None),
+    }
+    if sweep:
+        best = queries.best(found, sweep["metric"])
+        shown = ("id", "name", "state", "method", "metric", "created", "counts", "trials", "expected")
+        answer["sweep"] = {key: sweep[key] for key in shown}
+        answer["best"] = best["id"] if best else None
+        answer["scales"] = {
+            knob: "log"
+            for knob, item in queries.sweep_parameters(sweep["config"]).items()
+            if "log" in str(item.get("distribution", ""))
+        }
+    return answer
+
+
+def _run(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+    row = run_of(db, project, request)
+    (found,) = queries.runs([row])
+    return {
+        "run": found,
+        "metrics": curves.metric_keys(db, [row]),
+        "system": curves.metric_keys(db, [row], curves.EVENTS),
+        "files": [
+            {"name": file["name"], "size": file["size"], "updated": file["updated_at"]}
+            for file in queries.files(db, row["id"])
+        ],
+        "artifacts": queries.artifacts(db, row["id"]),
+        "lines": row["log_lines"],
+    }
+
+
+def _console(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+    row = run_of(db, project, request)
+    after = int(request.query_params.get("after", 0))
+    lines = queries.console(db, row["id"], after, CONSOLE_LINES)
+    return {
+        "first": lines[0]["line"] if lines else after,
+        "next": lines[-1]["line"] + 1 if lines else after,
+        "lines": [{"text": clean(line["text"]), "error": line["level"] == "error"} for line in lines],
+    }
+
+
+def clean(text: str) -> str:
+    """A line as a terminal would leave it: without colours, and after the last carriage return."""
+    return _ANSI.sub("", text).rstrip("\r\n").rsplit("\r", 1)[-1]
+
+
+def _importance(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+    """Of the runs named by `run` (repeated), or of all in `sweep`."""
+    sweep = _sweep(db, project, request.query_params.get("sweep"))
+    names = request.query_params.getlist("run") or None
+    rows = queries.run_rows(db, project["id"], sweep["row"] if sweep else None, names)
+    found = queries.runs(rows)
+    knobs = queries.varied_knobs(found, sweep["config"] if sweep else None)
+    metric = request.query_params.get("metric", "")
+    return importance(found, knobs, metric, request.query_params.get("goal") == "maximize")
+
+
+def _grid(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+    """The runs of one panel grid of a report: every run of its enabled run sets once, oldest first (for its colour)."""
+    row = queries.report(db, project["id"], int(request.query_params.get("view", 0)))
+    all_grids = report.grids(report.parse(row["spec_json"])) if row else []
+    number = int(request.query_params.get("grid", 0))
+    if not 0 <= number < len(all_grids):
+        raise HTTPException(404, "no such panel grid")
+    sets = [one for one in all_grids[number].get("runSets") or [] if one.get("enabled", True)]
+    elsewhere = [one["name"] for one in sets if not _here(one.get("project"), project)]
+    rows = queries.run_rows(db, project["id"])
+    every = queries.runs(rows)
+    chosen = {
+        run["id"]: run for one in sets if _here(one.get("project"), project) for run in runsets.select(every, one)
+    }
+    found = list(chosen.values())
+    for run in found:
+        run["label"] = queries.label(run, queries.varied_knobs(found))
+    return {
+        "runs": sorted(found, key=lambda run: run["created"]),
+        "order": [run["id"] for run in found],
+        "metrics": curves.metric_keys(db, [row for row in rows if row["name"] in chosen]),
+        "knobs": queries.varied_knobs(found),
+        "elsewhere": elsewhere,
+    }
+
+
+def _here(wanted: dict | None, project: dict) -> bool:
+    """A run set without a project means the report's own."""
+    if not wanted or not wanted.get("name"):
+        return True
+    return wanted["name"] == project["name"] and wanted.get("entityName") in ("", None, project["entity"])
+
+
+def _curves(store: Store, request: Request, wanted: dict) -> bytes:
+    db = store.reader()
+    project = project_of(db, request)
+    rows = queries.run_rows(db, project["id"], names=[str(name) for name in wanted["runs"]])
+    kind = curves.EVENTS if wanted.get("kind") == "events" else curves.HISTORY
+    keys = [str(key) for key in wanted["keys"]]
+    found = [
+        (row["name"], *one) for row in rows for one in curves.curve(db, row, keys, str(wanted.get("x") or "step"), kind)
+    ]
+    return curves.pack([one for one in found if len(one[2])])
+
+
+async def _changes(store: Store, project_id: int) -> AsyncIterator[str]:
+    """Server-sent events: the ids of the runs that changed, "" standing for the project itself."""
+    yield "retry: 2000\n\n"
+    with store.changes.subscribe() as subscription:
+        while True:
+            try:
+                changed = await asyncio.wait_for(subscription.next(), HEARTBEAT_SECONDS)
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            rows = [run for project, run in changed if project == project_id]
+            if not rows:
+                continue
+            names = _names(store.reader(), rows)
+            yield f"data: {json.dumps(names)}\n\n"
+            await asyncio.sleep(GATHER_SECONDS)
+
+
+def _names(db: sqlite3.Connection, rows: list[int]) -> list[str]:
+    known = db.execute("SELECT name FROM runs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(rows),))
+    return [row["name"] for row in known] + ([""] if 0 in rows else [])

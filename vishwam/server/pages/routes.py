@@ -1,0 +1,154 @@
+"""The HTML pages, at the addresses that wandb and wandb-workspaces print."""
+
+import hashlib
+import sqlite3
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from vishwam.server.pages import queries, report
+from vishwam.server.store import Store
+
+STATIC = Path(str(resources.files("vishwam.server.pages"))) / "static"
+# Scripts, styles and data from this server only; no inline script, no frame, no form, no base.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
+_environment = jinja2.Environment(
+    loader=jinja2.PackageLoader("vishwam.server.pages"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+)
+
+
+def version() -> str:
+    """Changes with any script or style, so that a browser never mixes two releases."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def address(*parts: str) -> str:
+    """/a/b/c with every part quoted whole, as the client does."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def page_routes(store: Store) -> list[BaseRoute]:
+    release = version()
+    files = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file()}
+
+    def render(template: str, status: int = 200, **values: Any) -> Response:
+        text = _environment.get_template(template).render(address=address, version=release, **values)
+        return HTMLResponse(text, status, SECURITY_HEADERS)
+
+    def missing(what: str) -> Response:
+        return render("missing.html", 404, what=what, page={"entity": "", "project": ""})
+
+    def static(request: Request) -> Response:
+        name = request.path_params["path"]
+        if name not in files:
+            return missing(f"a file {name}")
+        suffix = Path(name).suffix
+        headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        return FileResponse(STATIC / name, media_type=_TYPES.get(suffix, "text/plain"), headers=headers)
+
+    def home(request: Request) -> Response:
+        entity = request.path_params.get("entity")
+        found = queries.projects(store.reader(), entity)
+        if entity and not found:
+            return missing(f"an entity {entity} with projects")
+        return render("home.html", projects=found, entity=entity, page={"entity": entity or "", "project": ""})
+
+    def within(show: Callable[[sqlite3.Connection, dict, Request], Response]) -> Callable[[Request], Response]:
+        def handler(request: Request) -> Response:
+            db = store.reader()
+            entity, name = request.path_params["entity"], request.path_params["project"]
+            project = queries.project(db, entity, name)
+            return show(db, project, request) if project else missing(f"a project {entity}/{name}")
+
+        return handler
+
+    def project_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:
+        reports = [{**one, "slug": slug(one)} for one in queries.reports(db, project["id"])]
+        return render(
+            "project.html",
+            project=project,
+            sweeps=queries.sweeps(db, project["id"]),
+            reports=reports,
+            page={"entity": project["entity"], "project": project["name"]},
+        )
+
+    def run_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:
+        rows = queries.run_rows(db, project["id"], names=[request.path_params["run"]])
+        if not rows:
+            return missing(f"a run {request.path_params['run']} in {project['entity']}/{project['name']}")
+        (run,) = queries.runs(rows)
+        page = {"entity": project["entity"], "project": project["name"], "run": run["id"]}
+        return render("run.html", project=project, run=run, row=dict(rows[0]), page=page)
+
+    def sweep_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:
+        found = queries.sweeps(db, project["id"], request.path_params["sweep"])
+        if not found:
+            return missing(f"a sweep {request.path_params['sweep']} in {project['entity']}/{project['name']}")
+        page = {"entity": project["entity"], "project": project["name"], "sweep": found[0]["id"]}
+        return render("sweep.html", project=project, sweep=found[0], page=page)
+
+    def report_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:
+        number = report.view_id(request.path_params["slug"])
+        view = queries.report(db, project["id"], number) if number is not None else None
+        if view is None:
+            return missing(f"a report {request.path_params['slug']} in {project['entity']}/{project['name']}")
+        spec = report.parse(view["spec_json"])
+        grids = [
+            {
+                "panels": report.panels(grid),
+                "colors": grid.get("customRunColors") or {},
+                "runSets": [one.get("name") for one in grid.get("runSets") or []],
+                "hidden": bool(grid.get("hideRunSets")),
+            }
+            for grid in report.grids(spec)
+        ]
+        page = {"entity": project["entity"], "project": project["name"], "view": number, "grids": grids}
+        width = spec.get("width") if spec.get("width") in ("readable", "fixed", "fluid") else "readable"
+        values = {"blocks": report.blocks(spec), "markdown": report.markdown, "width": width}
+        return render("report.html", project=project, view=view, page=page, **values)
+
+    def to_project(request: Request) -> Response:
+        return RedirectResponse(address(request.path_params["entity"], request.path_params["project"]), 302)
+
+    inside = "/{entity}/{project}"
+    return [
+        Route("/-/static/{path:path}", static),
+        Route("/", home),
+        Route("/{entity}", home),
+        Route(inside, within(project_page)),
+        *(Route(f"{inside}/{name}", to_project) for name in ("runs", "sweeps", "reports", "workspace", "artifacts")),
+        Route(inside + "/runs/{run}", within(run_page)),
+        # The client also prints the tabs of a run's page.
+        Route(inside + "/runs/{run}/{tab}", within(run_page)),
+        Route(inside + "/sweeps/{sweep}", within(sweep_page)),
+        # A report's title is part of its address, and may hold a slash.
+        Route(inside + "/reports/{slug:path}", within(report_page)),
+    ]
+
+
+def slug(view: dict) -> str:
+    """The last part of a report's address, as wandb-workspaces makes it."""
+    return f"{view['display_name'].replace(' ', '-')}--{report.view_name(view['id'])}"

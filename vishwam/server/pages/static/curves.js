@@ -1,0 +1,199 @@
+// One chart of curves: many runs or metrics over one axis, drawn by uPlot.
+
+/* global uPlot */
+import { h } from "./dom.js";
+import { number, tick, duration } from "./format.js";
+import { css } from "./theme.js";
+
+const HEIGHT = 210;
+const hovering = new EventTarget();
+
+/** Marks one run in every chart, table and graph of the page; null for none. */
+export function hover(run) {
+  hovering.dispatchEvent(new CustomEvent("hover", { detail: run }));
+}
+export const onHover = (callback) => hovering.addEventListener("hover", (event) => callback(event.detail));
+
+// Charts out of sight keep their newest data and draw it when they come into view.
+const watcher = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    entry.target.chart.visible = entry.isIntersecting;
+    if (entry.isIntersecting) entry.target.chart.draw();
+  }
+}, { rootMargin: "200px" });
+const resizer = new ResizeObserver((entries) => entries.forEach((entry) => entry.target.chart.resize()));
+
+export class CurveChart {
+  /** `format` writes values, `tickFormat` those of the axis. */
+  constructor(host, { title = "", format = number, tickFormat = tick, height = HEIGHT } = {}) {
+    this.body = h("div", { class: "plot", style: { minHeight: `${height}px` } });
+    this.tip = h("div", { class: "tip", hidden: true });
+    this.root = h("figure", { class: "chart" }, title ? h("figcaption", { title }, title) : null, this.body, this.tip);
+    this.body.chart = this;
+    Object.assign(this, { format, tickFormat, height, title, visible: false, dirty: false, plot: null, zoomed: false });
+    host.append(this.root);
+    watcher.observe(this.body);
+    resizer.observe(this.body);
+    onHover((run) => this.focus(run));
+  }
+
+  /** series: [{id, label, color, dash, x, y}]; options: {x: "step" | "time", xLabel, log, smoothing, range...}. */
+  set(series, options = {}) {
+    this.series = series.filter((one) => one.x.length);
+    this.options = options;
+    this.dirty = true;
+    if (this.visible) this.draw();
+  }
+
+  draw() {
+    if (!this.dirty || !this.body.clientWidth) return;
+    this.dirty = false;
+    const longest = Math.max(0, ...this.series.map((one) => one.x.length));
+    this.root.dataset.points = this.series.reduce((sum, one) => sum + one.x.length, 0);
+    if (longest <= 1) return this.drawValues();
+    const shape = JSON.stringify([this.series.map((one) => [one.id, one.label, one.color, longest < 40]), this.options, css("ink")]);
+    const data = this.join();
+    if (this.plot && shape === this.shape) {
+      // A reader who zoomed in stays there while points arrive.
+      this.plot.setData(data, !this.zoomed);
+      if (this.zoomed) this.plot.redraw();
+      return;
+    }
+    this.shape = shape;
+    this.plot?.destroy();
+    this.body.replaceChildren();
+    this.zoomed = false;
+    this.plot = new uPlot(this.settings(longest), data, this.body);
+  }
+
+  join() {
+    const log = this.options.log;
+    const tables = this.series.map((one) => {
+      const y = smooth(one.y, this.options.smoothing);
+      // null is a gap (NaN, or no logarithm); where a run has no point at another's x, join leaves undefined.
+      return [one.x, Array.from(y, (v) => (Number.isFinite(v) && !(log && v <= 0) ? v : null))];
+    });
+    return tables.length ? uPlot.join(tables, tables.map(() => [0, 1])) : [[], []];
+  }
+
+  /** A metric logged once is a number, not a curve. */
+  drawValues() {
+    this.plot?.destroy();
+    this.plot = null;
+    this.shape = null;
+    const most = Math.max(...this.series.map((one) => Math.abs(one.y[0])), 0);
+    const full = this.series.every((one) => one.y[0] >= 0 && one.y[0] <= 1) ? 1 : most;
+    this.body.replaceChildren(this.series.length
+      ? h("ul", { class: "values" }, this.series.map((one) => h("li", {
+        mouseenter: () => hover(one.id), mouseleave: () => hover(null) },
+      h("span", { class: "name", title: one.label }, one.label), h("span", { class: "value" }, this.format(one.y[0])),
+      h("span", { class: "bar" }, h("span", { style: { width: `${(100 * Math.abs(one.y[0])) / (full || 1)}%`, background: one.color } })))))
+      : h("p", { class: "empty" }, "No points yet"));
+  }
+
+  settings(longest) {
+    const ink = css("ink-2");
+    const grid = { stroke: css("grid"), width: 1 };
+    const font = `11px ${css("font")}`;
+    const { x, log, xLabel, yRange, xRange } = this.options;
+    const start = (range, low, high) => [range?.[0] ?? low, range?.[1] ?? high];
+    const time = x === "time";
+    return {
+      width: this.body.clientWidth, height: this.height, legend: { show: false }, padding: [10, 12, 0, 0],
+      scales: {
+        x: { time: false, distr: this.options.xLog ? 3 : 1, ...(xRange && { range: (u, low, high) => start(xRange, low, high) }) },
+        y: { distr: log ? 3 : 1, ...(yRange && { range: (u, low, high) => start(yRange, low, high) }) },
+      },
+      series: [{}, ...this.series.map((one) => ({
+        label: one.label, stroke: one.color, width: 1.6, dash: one.dash, spanGaps: false,
+        points: { show: longest < 40, size: 5, fill: one.color, stroke: one.color },
+      }))],
+      axes: [
+        { stroke: ink, grid: { show: false }, ticks: { stroke: css("grid"), size: 4 }, font, labelFont: font, label: xLabel, labelSize: 16,
+          size: 26, space: 60, values: (u, ticks) => ticks.map((v) => (v === null ? "" : time ? duration(v).split(" 00")[0] : tick(v))) },
+        { stroke: ink, grid, ticks: { show: false }, font, size: (u, values) => 14 + 6.2 * Math.max(3, ...(values ?? []).map((v) => String(v ?? "").length)),
+          space: 34, values: (u, ticks) => ticks.map((v) => (v === null ? "" : this.tickFormat(v))) },
+      ],
+      focus: { alpha: 0.22 },
+      cursor: {
+        focus: { prox: 24 }, points: { size: 7 }, drag: { x: true, y: false },
+        dataIdx: (u, i, index) => nearest(u.data[i], index),
+      },
+      hooks: {
+        setSeries: [(u, i) => { if (!this.quiet) hover(i === null ? null : this.series[i - 1]?.id); }],
+        setCursor: [(u) => this.showTip(u)],
+        setSelect: [(u) => { if (u.select.width > 0) this.zoomed = true; }],
+        ready: [(u) => u.over.addEventListener("dblclick", () => { this.zoomed = false; })],
+      },
+    };
+  }
+
+  showTip(u) {
+    const { left, top, idx } = u.cursor;
+    if (idx === null || idx === undefined || left < 0) { this.tip.hidden = true; return; }
+    const rows = this.series.map((one, i) => ({ one, at: nearest(u.data[i + 1], idx), i: i + 1 }))
+      .filter((row) => row.at !== null && u.series[row.i].show)
+      .map((row) => ({ ...row, y: u.data[row.i][row.at], distance: Math.abs(u.valToPos(u.data[row.i][row.at], "y") - top) }));
+    if (!rows.length) { this.tip.hidden = true; return; }
+    const shown = rows.sort((a, b) => a.distance - b.distance).slice(0, 6).sort((a, b) => b.y - a.y);
+    const at = u.data[0][rows[0].at];
+    this.tip.replaceChildren(
+      h("div", { class: "at" }, this.options.x === "time" ? duration(at) : `${this.options.xLabel || "step"} ${number(at)}`),
+      ...shown.map(({ one, y }) => h("div", { class: "row" }, h("i", { style: { background: one.color } }),
+        h("span", { class: "name" }, one.label), h("b", {}, this.format(y)))));
+    this.tip.hidden = false;
+    const box = this.root.getBoundingClientRect();
+    const plot = u.over.getBoundingClientRect();
+    const x = plot.left - box.left + left;
+    const flip = x > box.width / 2;
+    this.tip.style.left = flip ? "" : `${x + 14}px`;
+    this.tip.style.right = flip ? `${box.width - x + 14}px` : "";
+    this.tip.style.top = `${Math.max(0, plot.top - box.top + 4)}px`;
+  }
+
+  focus(run) {
+    if (!this.plot || !this.visible) return;
+    const i = run === null ? null : this.series.findIndex((one) => one.id === run) + 1;
+    if (i === 0) return;
+    this.quiet = true;
+    this.plot.setSeries(i, { focus: true }, false);
+    this.quiet = false;
+  }
+
+  resize() {
+    const width = this.body.clientWidth;
+    if (this.plot && width && width !== this.plot.width) this.plot.setSize({ width, height: this.height });
+    else if (this.visible) this.draw();
+  }
+
+  destroy() {
+    watcher.unobserve(this.body);
+    resizer.unobserve(this.body);
+    this.plot?.destroy();
+    this.root.remove();
+  }
+}
+
+/** The index of the value nearest to `index` that is there. */
+function nearest(values, index) {
+  for (let d = 0; d < values.length; d += 1) {
+    if (values[index - d] !== null && values[index - d] !== undefined) return index - d;
+    if (values[index + d] !== null && values[index + d] !== undefined) return index + d;
+  }
+  return null;
+}
+
+/** Exponential moving average, started without bias (as Adam's), so that the first points are not pulled to zero. */
+export function smooth(values, weight) {
+  if (!weight) return values;
+  const out = new Float64Array(values.length);
+  let sum = 0;
+  let mass = 0;
+  for (let i = 0; i < values.length; i += 1) {
+    if (!Number.isFinite(values[i])) { out[i] = values[i]; continue; }
+    sum = weight * sum + (1 - weight) * values[i];
+    mass = weight * mass + (1 - weight);
+    out[i] = sum / mass;
+  }
+  return out;
+}

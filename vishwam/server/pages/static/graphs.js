@@ -1,0 +1,209 @@
+// Parallel coordinates, scatters and bars, drawn by Apache ECharts in the colours of the page.
+
+/* global echarts */
+import { h } from "./dom.js";
+import { number, text, tick } from "./format.js";
+import { css, onThemeChange, ramp } from "./theme.js";
+import { hover, onHover } from "./curves.js";
+
+/** One graph: `options()` makes the settings anew whenever data or theme change. */
+export class Graph {
+  constructor(host, { height = 240 } = {}) {
+    this.host = host;
+    host.style.height = `${height}px`;
+    this.chart = echarts.init(host, null, { renderer: "canvas" });
+    this.sizes = new ResizeObserver(() => this.chart.resize());
+    this.sizes.observe(host);
+    onThemeChange(() => this.draw());
+  }
+
+  set(options) {
+    this.options = options;
+    this.draw();
+  }
+
+  draw() {
+    if (this.options) this.chart.setOption(this.options(), { notMerge: true });
+  }
+}
+
+const base = () => ({
+  animation: false,
+  backgroundColor: "transparent",
+  textStyle: { fontFamily: css("font"), color: css("ink-2"), fontSize: 11 },
+  // Tooltips are painted on the canvas: what is stored never becomes markup.
+  tooltip: {
+    renderMode: "richText", confine: true, backgroundColor: css("card"), borderColor: css("line"), borderWidth: 1, padding: [6, 9],
+    textStyle: { color: css("ink"), fontSize: 12, fontFamily: css("font") },
+  },
+});
+
+const axisStyle = () => ({
+  axisLine: { lineStyle: { color: css("line") } },
+  axisTick: { lineStyle: { color: css("line") }, length: 3 },
+  axisLabel: { color: css("ink-2"), fontSize: 11, fontFamily: css("font"), hideOverlap: true },
+  splitLine: { lineStyle: { color: css("grid") } },
+  nameTextStyle: { color: css("ink-2"), fontSize: 11 },
+});
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+/** Linear, logarithmic or named values; a span of more than twenty times is logarithmic unless told otherwise. */
+function axisOf(values, log) {
+  const known = values.filter((value) => value !== null && value !== undefined);
+  if (!known.every(isNumber)) {
+    const names = [...new Set(known.map(text))];
+    return { type: "category", data: names, place: (value) => (value === null || value === undefined ? null : text(value)) };
+  }
+  const low = Math.min(...known);
+  const high = Math.max(...known);
+  const logarithmic = low > 0 && high > low && (log ?? high / low >= 20);
+  const place = (value) => (isNumber(value) && !(logarithmic && value <= 0) ? value : null);
+  if (logarithmic) return { type: "log", logBase: 10, min: low, max: high, place };
+  const margin = high === low ? Math.abs(high) * 0.1 || 1 : 0;
+  return { type: "value", scale: true, min: low - margin, max: high + margin, place };
+}
+
+/**
+ * One line a run over its knobs to the metric in the last column. columns: [{name, log, inverted, value: run => ...}],
+ * onSelect(ids or null) after a reader brushed an axis. Few runs keep their own colours; many are coloured by the last column.
+ */
+export class Parallel extends Graph {
+  constructor(host, { height = 300, onSelect = null } = {}) {
+    super(host, { height });
+    this.chart.on("mouseover", (event) => hover(event.data?.id ?? null));
+    this.chart.on("mouseout", () => hover(null));
+    this.chart.on("axisareaselected", () => onSelect?.(this.selected()));
+    onHover((id) => this.mark(id));
+  }
+
+  show(runs, columns) {
+    this.runs = runs;
+    const metric = columns.at(-1);
+    this.set(() => {
+      const axes = columns.map((column) => axisOf(runs.map(column.value), column.log));
+      const known = runs.map(metric.value).filter(isNumber);
+      const byMetric = runs.length > 12 && known.length > 1;
+      const narrow = this.host.clientWidth < 520;
+      return {
+        ...base(),
+        parallel: { left: 46, right: 56, top: 40, bottom: 22, parallelAxisDefault: { realtime: false } },
+        parallelAxis: columns.map((column, dim) => {
+          const { place, ...axis } = axes[dim];
+          const name = narrow && column.name.length > 14 ? `${column.name.slice(0, 13)}…` : column.name;
+          return {
+            ...axis, dim, name, inverse: Boolean(column.inverted), nameLocation: "end", nameGap: 14, ...axisStyle(),
+            nameTextStyle: { color: css("ink"), fontSize: narrow ? 10 : 11.5, fontFamily: css("font") },
+            axisLabel: { ...axisStyle().axisLabel, formatter: (value) => (typeof value === "number" ? tick(value) : value),
+              showMinLabel: true, showMaxLabel: true, textBorderColor: css("card"), textBorderWidth: 3 },
+            areaSelectStyle: { width: 16, borderColor: css("accent"), color: css("accent"), opacity: 0.18 },
+          };
+        }),
+        ...(byMetric && { visualMap: {
+          show: false, dimension: columns.length - 1, min: Math.min(...known), max: Math.max(...known), inRange: { color: ramp() } } }),
+        tooltip: { ...base().tooltip, formatter: (event) => event.name },
+        series: [{
+          type: "parallel", inactiveOpacity: 0.06, activeOpacity: 1,
+          lineStyle: { width: 2, opacity: 0.85 }, emphasis: { lineStyle: { width: 4, opacity: 1 } },
+          data: runs.map((run) => ({
+            id: run.id, name: run.label, value: columns.map((column, dim) => axes[dim].place(column.value(run)) ?? "-"),
+            ...(!byMetric && { lineStyle: { color: run.color, type: run.dash ?? "solid" } }),
+          })),
+        }],
+      };
+    });
+  }
+
+  selected() {
+    const series = this.chart.getModel().getSeriesByIndex(0);
+    const active = new Set(series.getRawIndicesByActiveState("active"));
+    const brushed = this.chart.getModel().getComponent("parallel") && active.size < this.runs.length;
+    return brushed ? new Set([...active].map((i) => this.runs[i].id)) : null;
+  }
+
+  mark(id) {
+    const dataIndex = this.runs?.findIndex((run) => run.id === id) ?? -1;
+    this.chart.dispatchAction({ type: "downplay", seriesIndex: 0 });
+    if (id !== null && dataIndex >= 0) this.chart.dispatchAction({ type: "highlight", seriesIndex: 0, dataIndex });
+  }
+}
+
+/** Points of runs; z colours them. x, y, z: {name, log, value: run => number}. */
+export function scatter(graph, runs, x, y, z) {
+  graph.set(() => {
+    const points = runs.map((run) => ({ run, at: [x.value(run), y.value(run), z?.value(run)] }))
+      .filter(({ at }) => at[0] !== undefined && at[0] !== null && isNumber(at[1]));
+    const axes = [axisOf(points.map(({ at }) => at[0]), x.log), axisOf(points.map(({ at }) => at[1]), y.log ?? false)]
+      .map(({ place, min, max, ...axis }) => ({ ...axis, ...(axis.type === "log" ? { min, max } : {}), ...axisStyle() }));
+    const shades = points.map(({ at }) => at[2]).filter(isNumber);
+    const name = { nameLocation: "middle", nameGap: 26 };
+    return {
+      ...base(),
+      grid: { left: 12, right: 18, top: 14, bottom: 18, containLabel: true },
+      xAxis: { ...axes[0], name: x.name, ...name, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
+      yAxis: { ...axes[1], name: y.name, ...name, nameGap: 42, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
+      ...(shades.length > 1 && { visualMap: {
+        show: false, dimension: 2, min: Math.min(...shades), max: Math.max(...shades), inRange: { color: ramp() } } }),
+      tooltip: { ...base().tooltip, formatter: ({ data }) => [data.name, `${x.name}  ${text(data.value[0])}`,
+        `${y.name}  ${number(data.value[1])}`, ...(z ? [`${z.name}  ${text(data.value[2])}`] : [])].join("\n") },
+      series: [{
+        type: "scatter", symbolSize: 9,
+        data: points.map(({ run, at }) => ({ name: run.label, value: typeof at[0] === "number" ? at : [text(at[0]), at[1], at[2]],
+          itemStyle: { opacity: 0.9, ...(shades.length > 1 ? {} : { color: run.color }) } })),
+      }],
+    };
+  });
+}
+
+const label = (value) => (typeof value === "number" ? tick(value) : value);
+
+/**
+ * Bars: one group a metric, one bar a run in it, when there are several metrics; else one bar a run. Horizontal for long names.
+ * metrics: [{name, value: run => number}].
+ */
+export function bars(graph, runs, metrics, { low, high, format = number, title } = {}) {
+  graph.set(() => {
+    const several = metrics.length > 1;
+    const groups = several ? metrics.map((metric) => metric.name) : runs.map((run) => run.label);
+    const written = { show: runs.length * metrics.length <= 24, position: several ? "top" : "right", color: css("ink-2"), fontSize: 11,
+      formatter: ({ value }) => (isNumber(value) ? format(value) : "") };
+    const values = runs.flatMap((run) => metrics.map((metric) => metric.value(run))).filter(isNumber);
+    const unit = values.every((value) => value >= 0 && value <= 1);
+    const valueAxis = { type: "value", min: low, max: high ?? (unit ? 1 : undefined), ...axisStyle(),
+      axisLabel: { ...axisStyle().axisLabel, formatter: label }, axisLine: { show: false }, axisTick: { show: false } };
+    const groupAxis = { type: "category", data: groups, ...axisStyle(), splitLine: { show: false }, axisTick: { show: false },
+      axisLabel: { ...axisStyle().axisLabel, interval: 0, width: several ? 150 : 170, overflow: "truncate" } };
+    const colorOf = (run) => ({ color: run.color, borderRadius: several ? [3, 3, 0, 0] : [0, 3, 3, 0],
+      ...(run.dash && { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 3], color: "rgba(255,255,255,.35)" } }) });
+    return {
+      ...base(),
+      grid: { left: 10, right: several ? 14 : 46, top: several ? 22 : 6, bottom: 6, containLabel: true },
+      xAxis: several ? groupAxis : valueAxis,
+      yAxis: several ? valueAxis : { ...groupAxis, inverse: true },
+      tooltip: { ...base().tooltip, trigger: "item", formatter: (event) => `${event.seriesName}\n${event.name}  ${format(event.value)}` },
+      series: several
+        ? runs.map((run) => ({ type: "bar", name: run.label, barMaxWidth: 34, barGap: "12%", itemStyle: colorOf(run), label: written,
+          data: metrics.map((metric) => metric.value(run) ?? null) }))
+        : [{ type: "bar", name: metrics[0]?.name ?? title, barMaxWidth: 22, label: written,
+          data: runs.map((run) => ({ value: metrics[0]?.value(run) ?? null, itemStyle: colorOf(run) })) }],
+    };
+  });
+}
+
+/** Importance as a plain table with bars: knob, share, correlation. */
+export function importanceTable(answer) {
+  if (!answer.rows.length) return h("p", { class: "empty" }, "No knob differs between these runs.");
+  const enough = answer.trials >= answer.fewest;
+  const bar = (value, signed) => h("span", { class: signed && value < 0 ? "bar negative" : "bar" },
+    h("span", { style: { width: `${Math.min(100, Math.abs(value) * 100)}%` } }));
+  return h("div", {},
+    h("table", { class: "importance" },
+      h("thead", {}, h("tr", {}, h("th", {}, "Knob"), enough ? h("th", { colspan: 2 }, "Importance") : null,
+        h("th", { colspan: 2 }, "Rank correlation"))),
+      h("tbody", {}, answer.rows.map((row) => h("tr", {}, h("td", {}, row.knob),
+        ...(enough ? [h("td", { class: "bars" }, bar(row.importance ?? 0, false)), h("td", { class: "n" }, number(row.importance))] : []),
+        h("td", { class: "bars" }, row.correlation === null ? null : bar(row.correlation, true)),
+        h("td", { class: "n" }, row.correlation === null ? "–" : number(row.correlation)))))),
+    h("p", { class: "note" }, enough ? `PED-ANOVA over ${answer.trials} trials that ended.`
+      : `${answer.trials} trials ended; importance needs ${answer.fewest}. Correlation of so few is a hint at most.`));
+}

@@ -1,0 +1,267 @@
+// The panels of a report: each draws itself from the runs of its grid, as wandb-workspaces describes it.
+
+import { $, h, page } from "./dom.js";
+import { json } from "./api.js";
+import { CurveChart, hover } from "./curves.js";
+import { Graph, Parallel, bars, importanceTable, scatter } from "./graphs.js";
+import { runAddress, sampleTable, swatch } from "./table.js";
+import { formatterOf, text, tickFormatterOf } from "./format.js";
+
+const ROW_HEIGHT = 40;
+const UNNAMED = { name: "id", displayName: "label", createdAt: "created", duration: "runtime", username: "user" };
+
+/** A run's value by W&B's accessor: `config:a.value.b`, `config.a.value`, `summary:m`, `summary_metrics.m`, `run:state`, `m`. */
+export function valueOf(run, accessor) {
+  const [, section, name] = /^(config|summary_metrics|summary|run|c)(?::+|\.(?=.))(.*)$/s.exec(accessor) ?? [null, null, accessor];
+  if (section === "config" || section === "c") {
+    const plain = name.replace(/^([^.]+)\.value(?=\.|$)/, "$1");
+    return run.config[plain] ?? run.config[name];
+  }
+  if (section === "run") return run[UNNAMED[name] ?? name];
+  return run.summary[section ? name : accessor] ?? (section ? undefined : run.config[accessor]);
+}
+
+export const nameOf = (accessor) => accessor.replace(/^(config|summary_metrics|summary|run|c)(::?|\.)/, "").replace(/^([^.]+)\.value(?=\.|$)/, "$1");
+
+/** The axis to ask the server for: W&B's times are seconds since the run's start here, all else is a metric's name. */
+const axisName = (name) => (["_runtime", "_absolute_runtime", "_timestamp"].includes(name) ? "time" : name || "_step");
+
+/** The metrics of a line plot, by name or by pattern. */
+export function metricsOf(config, known) {
+  const named = (config.metrics ?? []).map(nameOf);
+  if (!config.useMetricRegex || !config.metricRegex) return named;
+  try {
+    const pattern = new RegExp(config.metricRegex);
+    return known.filter((key) => pattern.test(key));
+  } catch { return named; }
+}
+
+class LinePlot {
+  constructor(body, panel, height) {
+    this.config = panel.config ?? {};
+    this.x = axisName(this.config.xAxis);
+    const first = this.config.metrics?.[0] ?? "";
+    this.chart = new CurveChart(body, { height, format: formatterOf(first), tickFormat: tickFormatterOf(first) });
+  }
+
+  wants(known) { return { x: this.x, keys: metricsOf(this.config, known) }; }
+
+  draw({ runs, metrics, points }) {
+    const { config } = this;
+    const keys = metricsOf(config, metrics);
+    const shown = config.limit ? runs.slice(-config.limit) : runs;
+    const series = keys.flatMap((key, k) => shown.flatMap((run) => {
+      const found = points.get(this.x)?.get(`${run.id}\n${key}`);
+      if (!found) return [];
+      const own = `${run.id}:${key}`;
+      const label = config.overrideSeriesTitles?.[own] ?? (keys.length === 1 ? run.label : shown.length === 1 ? key : `${run.label} · ${key}`);
+      const color = config.overrideColors?.[own]?.color ?? run.color;
+      return [{ id: run.id, label, color, dash: k ? [[7, 3], [2, 3], [9, 3, 2, 3]][(k - 1) % 3] : run.dash, x: found.x, y: found.y }];
+    }));
+    const range = (low, high) => (low === undefined && high === undefined ? null : [low, high]);
+    this.chart.set(series, {
+      x: this.x === "time" ? "time" : "step", xLabel: config.xAxisTitle ?? (this.x === "time" ? "" : this.x.replace(/^_/, "")),
+      log: config.yLogScale, xLog: config.xLogScale, smoothing: config.smoothingType === "none" ? 0 : config.smoothingWeight ?? 0,
+      yRange: range(config.yAxisMin, config.yAxisMax), xRange: range(config.xAxisMin, config.xAxisMax),
+    });
+  }
+}
+
+class BarChart {
+  constructor(body, panel, height) {
+    this.config = panel.config ?? {};
+    this.graph = new Graph(body.appendChild(h("div")), { height });
+  }
+
+  draw({ runs, metrics }) {
+    const keys = (this.config.metrics ?? []).length ? this.config.metrics : metrics.slice(0, 1);
+    const prefix = keys.length > 1 ? common(keys.map(nameOf)) : "";
+    const shown = runs.filter((run) => keys.some((key) => typeof valueOf(run, key) === "number")).slice(0, this.config.barLimit ?? 40);
+    empty(this.graph.host, !shown.length);
+    if (!shown.length) return;
+    bars(this.graph, shown, keys.map((key) => ({ name: this.config.overrideSeriesTitles?.[key] ?? nameOf(key).slice(prefix.length),
+      value: (run) => valueOf(run, key) })), {
+      low: this.config.xAxisMin, high: this.config.xAxisMax, format: formatterOf(nameOf(keys[0])), title: nameOf(keys[0]) });
+  }
+}
+
+/** The folders that all names share: exact_match/extrapolate/ of ..._50_digits and ..._100_digits. */
+function common(names) {
+  const parts = names[0].split("/").slice(0, -1);
+  while (parts.length && !names.every((name) => name.startsWith(`${parts.join("/")}/`))) parts.pop();
+  return parts.length ? `${parts.join("/")}/` : "";
+}
+
+function empty(host, is) {
+  host.classList.toggle("waiting", is);
+}
+
+class ScatterPlot {
+  constructor(body, panel, height) {
+    this.config = panel.config ?? {};
+    this.graph = new Graph(body.appendChild(h("div")), { height });
+  }
+
+  draw({ runs }) {
+    const { config } = this;
+    if (!config.xAxis || !config.yAxis) { empty(this.graph.host, true); return; }
+    const axis = (accessor, log) => accessor && { name: nameOf(accessor), log: log ?? undefined, value: (run) => valueOf(run, accessor) };
+    const shown = runs.filter((run) => typeof valueOf(run, config.yAxis) === "number");
+    empty(this.graph.host, !shown.length);
+    if (shown.length)
+      scatter(this.graph, shown, axis(config.xAxis, config.xAxisLogScale), axis(config.yAxis, config.yAxisLogScale ?? false), axis(config.zAxis));
+  }
+}
+
+const AGGREGATES = {
+  mean: (values) => values.reduce((a, b) => a + b, 0) / values.length,
+  min: (values) => Math.min(...values),
+  max: (values) => Math.max(...values),
+  sum: (values) => values.reduce((a, b) => a + b, 0),
+  median: (values) => { const s = values.toSorted((a, b) => a - b); const m = s.length >> 1; return s.length % 2 ? s[m] : (s[m - 1] + s[m]) / 2; },
+};
+
+class ScalarChart {
+  constructor(body, panel) {
+    this.config = panel.config ?? {};
+    this.body = body;
+  }
+
+  draw({ runs }) {
+    const key = this.config.metrics?.[0] ?? "";
+    const values = runs.map((run) => valueOf(run, key)).filter((value) => typeof value === "number");
+    const how = AGGREGATES[this.config.groupAgg] ? this.config.groupAgg : "mean";
+    const format = formatterOf(nameOf(key));
+    this.body.replaceChildren(h("div", { class: "scalar" },
+      h("span", { class: "number" }, values.length ? format(AGGREGATES[how](values)) : "–"),
+      h("span", { class: "what" }, values.length > 1 ? `${how} of ${nameOf(key)} over ${values.length} runs` : nameOf(key))));
+  }
+}
+
+class ParallelCoordinates {
+  constructor(body, panel, height) {
+    this.config = panel.config ?? {};
+    this.host = body.appendChild(h("div"));
+    this.parallel = new Parallel(this.host, { height });
+  }
+
+  draw({ runs }) {
+    const columns = (this.config.columns ?? []).filter((column) => column.accessor).map((column) => ({
+      name: column.displayName || nameOf(column.accessor), log: column.log ?? undefined, inverted: column.inverted,
+      value: (run) => valueOf(run, column.accessor) }));
+    const shown = runs.filter((run) => columns.every((column) => column.value(run) !== undefined && column.value(run) !== null));
+    empty(this.host, shown.length === 0 || columns.length < 2);
+    if (shown.length && columns.length > 1) this.parallel.show(shown, columns);
+  }
+}
+
+class Importance {
+  constructor(body, panel) {
+    this.target = nameOf(panel.config?.targetKey ?? "");
+    this.body = body;
+  }
+
+  async draw({ runs }) {
+    if (!runs.length) return;
+    const goal = /loss|error|perplexity/i.test(this.target) ? "minimize" : "maximize";
+    const answer = await json("importance", { metric: this.target, goal, run: runs.map((run) => run.id) });
+    this.body.replaceChildren(h("p", { class: "what" }, this.target), importanceTable(answer));
+  }
+}
+
+class Comparer {
+  constructor(body, panel) {
+    this.differences = Boolean(panel.config?.diffOnly);
+    this.body = body;
+  }
+
+  draw({ runs }) {
+    const section = (title, part, format) => {
+      const keys = [...new Set(runs.flatMap((run) => Object.keys(run[part])))].filter((key) => !key.startsWith("_")).sort();
+      const rows = keys.filter((key) => !this.differences || new Set(runs.map((run) => JSON.stringify(run[part][key]))).size > 1);
+      return rows.length ? [h("tr", { class: "section" }, h("th", { colspan: runs.length + 1 }, title)), ...rows.map((key) => h("tr", {},
+        h("th", { scope: "row" }, key), runs.map((run) => h("td", { class: "n" }, format(run[part][key], key)))))] : [];
+    };
+    const body = [...section("Configuration", "config", text),
+      ...section("Summary", "summary", (value, key) => (typeof value === "number" ? formatterOf(key)(value) : text(value)))];
+    const top = this.body.scrollTop;
+    this.body.replaceChildren(runs.length ? h("table", { class: "comparer" }, h("thead", {}, h("tr", {}, h("th"),
+      runs.map((run) => h("th", { class: "n", scope: "col" }, h("a", { href: runAddress(run.id), mouseenter: () => hover(run.id), mouseleave: () => hover(null) },
+        swatch(run), run.label))))), h("tbody", {}, body)) : h("p", { class: "empty" }, "No runs yet"));
+    this.body.scrollTop = top;
+  }
+}
+
+/** Tables and pictures of the grid's runs, one run at a time, the one chosen by the reader or the newest that has them. */
+export class Media {
+  constructor(body, keys) {
+    this.body = body;
+    this.keys = keys;
+    this.run = null;
+  }
+
+  async draw({ runs }) {
+    const holding = runs.filter((run) => this.keys.some((key) => run.media[key]));
+    if (!holding.length) { this.body.replaceChildren(h("p", { class: "empty" }, "Nothing logged yet")); return; }
+    const run = holding.find((one) => one.id === this.run) ?? holding.at(-1);
+    const shown = this.keys.map((key) => [key, run.media[key]]).filter(([, value]) => value);
+    const state = JSON.stringify([run.id, shown.map(([, value]) => value.path), holding.length]);
+    if (state === this.state) return;
+    const select = h("select", { "aria-label": "Run", change: (event) => { this.run = event.target.value; this.draw({ runs }); } },
+      holding.map((one) => h("option", { value: one.id, selected: one === run }, one.label)));
+    const parts = await Promise.all(shown.map(async ([key, value]) => {
+      if (String(value._type).endsWith("table-file")) {
+        const table = await json("table", { run: run.id, key }).catch(() => null);
+        return table ? sampleTable(table) : h("p", { class: "empty" }, "On its way");
+      }
+      const address = `/-/files/${[page.entity, page.project, run.id, ...String(value.path).split("/")].map(encodeURIComponent).join("/")}`;
+      return /\.(png|jpe?g|gif|webp)$/i.test(value.path ?? "") ? h("img", { src: address, alt: key, loading: "lazy" })
+        : h("a", { href: address }, String(value.path));
+    }));
+    this.state = parts.some((part) => part.className === "empty") ? null : state;
+    this.body.replaceChildren(h("p", { class: "what" }, `${this.keys.join(", ")} `, select), ...parts);
+  }
+}
+
+class Unknown {
+  constructor(body, panel) {
+    body.append(h("p", { class: "empty" }, `A panel of the kind “${panel.viewType ?? "unknown"}” is not drawn here.`));
+  }
+
+  draw() {}
+}
+
+const KINDS = {
+  "Run History Line Plot": LinePlot, "Bar Chart": BarChart, "Scatter Plot": ScatterPlot, "Scalar Chart": ScalarChart,
+  "Parallel Coordinates Plot": ParallelCoordinates, "Parameter Importance": Importance, "Run Comparer": Comparer,
+};
+const TITLES = { "Parameter Importance": "Importance of the knobs", "Run Comparer": "Runs side by side" };
+
+function titleOf({ viewType, config = {} }) {
+  if (config.chartTitle) return config.chartTitle;
+  if (viewType === "Scatter Plot" && config.xAxis && config.yAxis) return `${nameOf(config.yAxis)} against ${nameOf(config.xAxis)}`;
+  const names = (config.metrics ?? []).map(nameOf);
+  if (names.length > 1 && common(names)) return common(names).replace(/\/$/, "");
+  return names.length ? names.join(", ") : TITLES[viewType] ?? "";
+}
+
+/** A panel on the page: its frame in the grid's 24 columns, its title, and what draws it. */
+export function makePanel(host, panel, { grid, place }) {
+  const layout = { x: 0, y: 0, w: 8, h: 6, ...panel.layout };
+  const title = titleOf(panel);
+  const body = h("div", { class: "body" });
+  const frame = h("section", { class: "card panel", "data-kind": panel.viewType ?? "unknown" }, title ? h("h4", { title }, title) : null, body);
+  frame.style.gridColumn = `${layout.x + 1} / span ${Math.min(layout.w, 24 - layout.x)}`;
+  frame.style.gridRow = `${layout.y + 1} / span ${layout.h}`;
+  frame.style.setProperty("--h", layout.h);
+  host.append(frame);
+  const height = Math.max(120, layout.h * ROW_HEIGHT - (title ? 64 : 40));
+  if (panel.viewType === "Markdown Panel") {
+    body.append($(`#markdown-${grid}-${place}`).content.cloneNode(true));
+    return new Unknown(h("div"), panel);
+  }
+  const keys = panel.viewType === "Media Browser" ? panel.config?.mediaKeys : panel.table ? [panel.table] : null;
+  if (keys) return new Media(body, keys);
+  return new (KINDS[panel.viewType] ?? Unknown)(body, panel, height);
+}
+

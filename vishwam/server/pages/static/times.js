@@ -1,0 +1,15 @@
+// Times written as "3m ago", kept up to date.
+
+import { ago } from "./format.js";
+
+export function refreshTimes() {
+  for (const element of document.querySelectorAll("time[data-at]")) {
+    const at = Number(element.dataset.at);
+    element.textContent = ago(at);
+    element.dateTime = new Date(at * 1000).toISOString();
+    element.title = new Date(at * 1000).toLocaleString();
+  }
+}
+
+refreshTimes();
+setInterval(refreshTimes, 20000);
