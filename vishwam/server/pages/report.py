@@ -63,13 +63,22 @@ def grids(spec: dict) -> list[dict]:
 
 
 def panels(grid: dict) -> list[dict]:
-    """The panels of a grid: the section of the report, or the open sections of a panel bank."""
+    """The panels of a grid: the section of the report, or the open sections of a panel bank.
+
+    A query panel that only shows a table gets its name as `table`.
+    """
     section = grid.get("panelBankSectionConfig") or {}
     found = list(section.get("panels") or [])
     for bank in (grid.get("panelBankConfig") or {}).get("sections") or []:
         if bank.get("isOpen"):
             found.extend(bank.get("panels") or [])
-    return [panel for panel in found if isinstance(panel, dict)]
+    return [_with_table(panel) for panel in found if isinstance(panel, dict)]
+
+
+def _with_table(panel: dict) -> dict:
+    config = panel.get("config")
+    table = summary_table(config.get("panel2Config")) if isinstance(config, dict) else None
+    return {**panel, "table": table} if table else panel
 
 
 def _collect(items: list, found: list[dict], count: dict, spec: dict) -> None:

@@ -2,10 +2,12 @@
 
 /* global uPlot */
 import { h } from "./dom.js";
-import { number, tick, duration } from "./format.js";
+import { bytes, number, tick, duration } from "./format.js";
 import { css } from "./theme.js";
 
 const HEIGHT = 210;
+// Bytes are round in powers of two.
+const POWERS = Array.from({ length: 50 }, (_, i) => 2 ** i);
 const hovering = new EventTarget();
 
 /** Marks one run in every chart, table and graph of the page; null for none. */
@@ -111,7 +113,9 @@ export class CurveChart {
       axes: [
         { stroke: ink, grid: { show: false }, ticks: { stroke: css("grid"), size: 4 }, font, labelFont: font, label: xLabel, labelSize: 16,
           size: 26, space: 60, values: (u, ticks) => ticks.map((v) => (v === null ? "" : time ? duration(v).split(" 00")[0] : tick(v))) },
-        { stroke: ink, grid, ticks: { show: false }, font, size: (u, values) => 14 + 6.2 * Math.max(3, ...(values ?? []).map((v) => String(v ?? "").length)),
+        { stroke: ink, ticks: { show: false }, font, grid: { ...grid, ...(log && { filter: decades }) }, filter: log ? decades : undefined,
+          ...(this.format === bytes && { incrs: POWERS }),
+          size: (u, values) => 14 + 6.2 * Math.max(3, ...(values ?? []).map((v) => String(v ?? "").length)),
           space: 34, values: (u, ticks) => ticks.map((v) => (v === null ? "" : this.tickFormat(v))) },
       ],
       focus: { alpha: 0.22 },
@@ -172,6 +176,12 @@ export class CurveChart {
     this.plot?.destroy();
     this.root.remove();
   }
+}
+
+/** A logarithmic axis is marked at powers of ten, where it spans two of them. */
+function decades(u, splits) {
+  const whole = splits.map((v) => (Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9 ? v : null));
+  return whole.filter((v) => v !== null).length > 1 ? whole : splits;
 }
 
 /** The index of the value nearest to `index` that is there. */

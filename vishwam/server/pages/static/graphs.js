@@ -139,9 +139,9 @@ export function scatter(graph, runs, x, y, z) {
     const name = { nameLocation: "middle", nameGap: 26 };
     return {
       ...base(),
-      grid: { left: 12, right: 18, top: 14, bottom: 18, containLabel: true },
+      grid: { left: 62, right: 26, top: 14, bottom: 42 },
       xAxis: { ...axes[0], name: x.name, ...name, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
-      yAxis: { ...axes[1], name: y.name, ...name, nameGap: 42, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
+      yAxis: { ...axes[1], name: y.name, ...name, nameGap: 46, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
       ...(shades.length > 1 && { visualMap: {
         show: false, dimension: 2, min: Math.min(...shades), max: Math.max(...shades), inRange: { color: ramp() } } }),
       tooltip: { ...base().tooltip, formatter: ({ data }) => [data.name, `${x.name}  ${text(data.value[0])}`,
@@ -170,9 +170,11 @@ export function bars(graph, runs, metrics, { low, high, format = number, title }
     const values = runs.flatMap((run) => metrics.map((metric) => metric.value(run))).filter(isNumber);
     const unit = values.every((value) => value >= 0 && value <= 1);
     const valueAxis = { type: "value", min: low, max: high ?? (unit ? 1 : undefined), ...axisStyle(),
-      axisLabel: { ...axisStyle().axisLabel, formatter: label }, axisLine: { show: false }, axisTick: { show: false } };
+      axisLabel: { ...axisStyle().axisLabel, formatter: label }, axisLine: { show: false }, axisTick: { show: false },
+      ...(!several && written.show && { axisLabel: { show: false }, splitLine: { show: false } }) };
     const groupAxis = { type: "category", data: groups, ...axisStyle(), splitLine: { show: false }, axisTick: { show: false },
-      axisLabel: { ...axisStyle().axisLabel, interval: 0, width: several ? 150 : 170, overflow: "truncate" } };
+      axisLabel: { ...axisStyle().axisLabel, interval: 0, overflow: "truncate",
+        width: several ? (graph.host.clientWidth - 60) / groups.length : Math.min(260, graph.host.clientWidth * 0.42) } };
     const colorOf = (run) => ({ color: run.color, borderRadius: several ? [3, 3, 0, 0] : [0, 3, 3, 0],
       ...(run.dash && { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 3], color: "rgba(255,255,255,.35)" } }) });
     return {

@@ -239,7 +239,8 @@ const TITLES = { "Parameter Importance": "Importance of the knobs", "Run Compare
 
 function titleOf({ viewType, config = {} }) {
   if (config.chartTitle) return config.chartTitle;
-  if (viewType === "Scatter Plot" && config.xAxis && config.yAxis) return `${nameOf(config.yAxis)} against ${nameOf(config.xAxis)}`;
+  if (viewType === "Scatter Plot" && config.xAxis && config.yAxis)
+    return `${nameOf(config.yAxis)} against ${nameOf(config.xAxis)}${config.zAxis ? `, coloured by ${nameOf(config.zAxis)}` : ""}`;
   const names = (config.metrics ?? []).map(nameOf);
   if (names.length > 1 && common(names)) return common(names).replace(/\/$/, "");
   return names.length ? names.join(", ") : TITLES[viewType] ?? "";

@@ -9,7 +9,9 @@ import { styleOf, onThemeChange } from "./theme.js";
 import "./times.js";
 
 const HEADLINES = ["interpolate/exact_match", "extrapolate/exact_match", "validation/loss", "train/loss"];
-const ORDER = ["validation", "interpolate", "extrapolate", "exact_match", "train", "benchmark", "bias", "repetition", "memory"];
+// Prefixes that belong together under one heading.
+const TOGETHER = { validation: "evaluation", interpolate: "evaluation", extrapolate: "evaluation", exact_match: "evaluation" };
+const ORDER = ["evaluation", "train", "benchmark", "bias", "repetition", "memory"];
 const settings = { x: "step", log: false, smoothing: 0 };
 const charts = new Map();
 const sections = new Map();
@@ -27,12 +29,13 @@ function layout() {
     if (!inside.has(chart)) inside.set(chart, { keys: [], kind });
     inside.get(chart).keys.push(key);
   };
-  for (const key of answer.metrics) {
+  const place = (name) => (name === "system" ? 99 : ORDER.includes(name) ? ORDER.indexOf(name) : 50);
+  const rank = (key) => Object.keys(TOGETHER).indexOf(key.split("/")[0]);
+  for (const key of [...answer.metrics].sort((a, b) => rank(a) - rank(b))) {
     const parts = key.split("/");
-    add(parts.length > 1 ? parts[0] : "metrics", parts.length > 2 ? parts.slice(0, -1).join("/") : key, key, "history");
+    add(parts.length > 1 ? TOGETHER[parts[0]] ?? parts[0] : "metrics", parts.length > 2 ? parts.slice(0, -1).join("/") : key, key, "history");
   }
   for (const key of answer.system) add("system", key, key, "events");
-  const place = (name) => (name === "system" ? 99 : ORDER.includes(name) ? ORDER.indexOf(name) : 50);
   return [...groups].sort(([a], [b]) => place(a) - place(b) || a.localeCompare(b));
 }
 
@@ -64,7 +67,7 @@ function drawCurves() {
     if (!sections.has(section)) {
       const details = h("details", { class: "group", open: section !== "system",
         toggle: () => { if (section === "system" && details.open && !system.length) loadCurves(); } },
-      h("summary", {}, section, h("span", { class: "count" })), h("div", { class: "charts" }));
+      h("summary", {}, `${section} `, h("span", { class: "count" })), h("div", { class: "charts" }));
       sections.set(section, details);
     }
     const details = sections.get(section);
@@ -80,7 +83,7 @@ function drawChart(details, name, keys, kind, found) {
     charts.set(id, new CurveChart($(".charts", details), { title: name, format: formatterOf(keys[0]), tickFormat: tickFormatterOf(keys[0]) }));
   const series = keys.filter((key) => found.has(key)).map((key, i) => {
     const { x, y } = found.get(key);
-    return { id: key, label: keys.length > 1 ? key.slice(name.length + 1) : key, ...styleOf(i), x, y };
+    return { id: key, label: key.startsWith(`${name}/`) ? key.slice(name.length + 1) : key, ...styleOf(i), x, y };
   });
   const x = kind === "events" ? "time" : settings.x;
   charts.get(id).set(series, { x, log: settings.log && kind === "history", smoothing: kind === "history" ? settings.smoothing : 0 });

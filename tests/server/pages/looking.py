@@ -1,0 +1,31 @@
+"""What a person would see on a page: coloured ink on canvases, and waiting for it."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+# The first colours of theme.js on a light page, by run.
+COLORS = [(0, 114, 178), (213, 94, 0), (0, 158, 115), (196, 86, 154)]
+
+_COUNT = """([canvas, colors]) => {
+  const {width, height} = canvas;
+  const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+  const near = (i, [r, g, b]) => data[i + 3] > 120 && Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 40;
+  return colors.map((color) => { let n = 0; for (let i = 0; i < data.length; i += 4) if (near(i, color)) n += 1; return n; });
+}"""
+
+
+def ink(page: Any, selector: str, colors: list[tuple[int, int, int]]) -> list[int]:
+    """How many pixels of the first canvas inside `selector` have each of the colours."""
+    canvas = page.locator(selector).first.locator("canvas").first
+    canvas.scroll_into_view_if_needed()
+    return page.evaluate(_COUNT, [canvas.element_handle(), colors])
+
+
+def until(found: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """The first true value of `found`; fails with its last value. (A page's policy forbids Playwright's own waiting.)"""
+    end = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < end, f"still {value!r}"
+        time.sleep(0.1)
+    return value
