@@ -28,9 +28,10 @@ class Value(NamedTuple):
     text: str
 
 
-def integer(number: int) -> Value:
+def integer(number: int, _new=tuple.__new__) -> Value:
     """`number` as itself."""
-    return Value(number, 1, 0, str(number))
+    # The named tuple's own constructor takes twice as long, eight times a question.
+    return _new(Value, (number, 1, 0, str(number)))
 
 
 def fraction(numerator: int, denominator: int) -> Value:

@@ -1,0 +1,145 @@
+import hashlib
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from data_pipelines import BadInput
+from data_pipelines.modular_math import ModularMath, Question, QuestionSource, command, registry
+from data_pipelines.splits import SPLITS, normalise, split_of
+
+ALL = registry.names()
+
+
+def lines(*arguments, hash_seed="0"):
+    code = (
+        "import argparse, sys; from data_pipelines.modular_math import command; p = argparse.ArgumentParser(); "
+        "command.add_arguments(p); sys.exit(command.run(p.parse_args()))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True,
+        check=True,
+    )
+    return result.stdout
+
+
+def test_two_processes_print_the_same_lines():
+    arguments = ("--module", "all", "--split", "train", "--count", "2500", "--seed", "7")
+    first, second = lines(*arguments, hash_seed="1"), lines(*arguments, hash_seed="2")
+    assert first == second
+    printed = [json.loads(line) for line in first.splitlines()]
+    source = ModularMath(ALL, seed=7).mixture("train")
+    assert printed == [source[index]._asdict() for index in range(2500)]
+    assert {question["module"] for question in printed} == set(ALL)
+
+
+def test_questions_stay_what_they_were():
+    # Changes whenever a module, its draws or its phrasings change. That is fine before a data set is published; say so
+    # in the commit.
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        source = ModularMath(ALL, seed=1).mixture(split)
+        for index in range(200):
+            digest.update(repr(tuple(source[index])).encode())
+    assert digest.hexdigest()[:16] == "f9531e4e5286543d"
+
+
+def test_a_question_is_a_function_of_seed_module_split_and_index():
+    mixture = ModularMath(ALL, seed=3).mixture("validation")
+    for index in (0, 5, 5, 123456789, 17):
+        asked = mixture[index]
+        assert asked == QuestionSource((asked.module,), "validation", 3)[index]
+        assert asked.index == index
+    assert pickle.loads(pickle.dumps(mixture))[17] == mixture[17]
+    assert mixture[0] != ModularMath(ALL, seed=4).mixture("validation")[0]
+
+
+def normalised(question):
+    """Another normalisation than the splitter's: letters without case, single spaces."""
+    return " ".join(question.lower().split())
+
+
+@pytest.mark.parametrize("modules", [ALL, *[(name,) for name in ALL if name.startswith("numbers__")]])
+def test_no_question_in_two_splits(modules):
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        if split == "extrapolate" and not any(registry.find(name).extrapolate for name in modules):
+            continue
+        source = ModularMath(modules, seed=0).mixture(split)
+        for index in range(6000):
+            key = normalised(source[index].question)
+            assert found.setdefault(key, split) == split, key
+
+
+@pytest.mark.slow
+def test_no_question_in_two_splits_over_a_million():
+    found: dict[bytes, str] = {}
+    for split, count in zip(SPLITS, (700_000, 120_000, 120_000, 100_000), strict=True):
+        source = ModularMath(ALL, seed=0).mixture(split)
+        for index in range(count):
+            key = hashlib.blake2b(normalised(source[index].question).encode(), digest_size=12).digest()
+            assert found.setdefault(key, split) == split, source[index]
+
+
+def test_splits_do_not_depend_on_the_seed():
+    wanted = {
+        ModularMath(ALL, seed=seed).mixture("validation")[index].question for seed in (0, 1) for index in range(50)
+    }
+    assert {split_of(question) for question in wanted} == {"validation"}
+
+
+def test_a_rephrased_question_stays_in_its_split():
+    same = ["3 + 14", "What is 14 plus 3?", "14+3", "Add together 3 and 14."]
+    assert len({normalise(question) for question in same}) == 1
+    assert normalise("Let f(x) = 2*x + 1. What is f(3)?") == normalise("Let g(k) = 2*k + 1. Give g(3).")
+    assert normalise("3 + 14") != normalise("31 + 4")
+    assert normalise("How are  you?") == normalise("how are you?") != normalise("How is he?")
+
+
+def test_three_quarters_are_trained_on():
+    drawn = [split_of(f"{number}") for number in range(8000)]
+    assert 0.73 < drawn.count("train") / 8000 < 0.77
+    assert 0.11 < drawn.count("validation") / 8000 < 0.14
+
+
+def test_sets_are_named_by_module():
+    math = ModularMath(("numbers__gcd", "arithmetic__mul"))
+    assert list(math.sets("interpolate")) == ["numbers__gcd", "arithmetic__mul"]
+    assert list(math.sets("extrapolate")) == ["arithmetic__mul"]
+    assert math.sets("train")["numbers__gcd"][4] == QuestionSource(("numbers__gcd",), "train", 0)[4]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ModularMath(("numbers__gdc",)), "did you mean 'numbers__gcd'"),
+        (lambda: ModularMath(()), "modules is empty"),
+        (lambda: ModularMath(("numbers__gcd",), settings={"numbers__lcm": {}}), "'numbers__lcm', which is not among"),
+        (lambda: ModularMath().mixture("valid"), "no split 'valid'; did you mean 'validation'"),
+        (lambda: ModularMath(("numbers__gcd",)).mixture("extrapolate"), "no extrapolation set for numbers__gcd"),
+        (lambda: QuestionSource(("numbers__gcd",), "extrapolate", 0), "no single extrapolation set"),
+    ],
+)
+def test_bad_input_is_named(build, message):
+    with pytest.raises(BadInput, match=message):
+        build()
+
+
+def test_question_is_a_plain_record():
+    assert Question("m", "q", "a", 3)._asdict() == {"module": "m", "question": "q", "answer": "a", "index": 3}
+    with pytest.raises(IndexError):
+        ModularMath().train_source()[-1]
+
+
+def test_command_refuses_a_negative_count():
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    with pytest.raises(BadInput, match="--count -1"):
+        command.run(parser.parse_args(["--count", "-1"]))
