@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import sqlite3
@@ -24,6 +25,7 @@ from vishwam.server.web import Refused, is_loopback, refusal, user_of
 
 log = logging.getLogger("vishwam.server")
 REAP_EVERY_SECONDS = 10.0
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 LOST_SECONDS = 300.0  # the client speaks every 15 to 30 s; W&B waits as long
 
 
@@ -79,6 +81,9 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 async def _storage_failed(_: Request, error: Exception) -> Response:
     """Disk full, or gone: the client keeps what it has and tries again."""
+    code = getattr(error, "sqlite_errorcode", None) or getattr(error, "errno", None)
+    if code not in _FULL:
+        raise error
     log.error("storage failed: %s", error)
     return refusal(Refused(507, f"the server cannot store this: {error}"))
 

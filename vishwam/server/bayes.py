@@ -21,11 +21,9 @@ class Studies:
     ) -> tuple[list[Any], dict[str, Any], int]:
         """The next point: its values, its coordinates for the database, and the number of the trial, for `bind`.
 
-        An observation is (run's row id, coordinates, result or None, whether it ended). A trial without a finite result that
-        ended counts as failed; one under way keeps others away from its place.
+        An observation is (run's row id, coordinates, result or None, whether it ended). A trial that ended without a
+        finite result counts as failed; one under way keeps others away from its place.
         """
-        import optuna
-
         with self._lock:
             study, numbers = self._studies.get(sweep_id) or self._new(sweep_id, maximize)
             distributions = {parameter.name: _distribution(parameter) for parameter in parameters if _varies(parameter)}
@@ -34,7 +32,6 @@ class Studies:
             trial = study.ask(distributions)
             coordinates = dict(trial.params)
             values = [_value(parameter, coordinates.get(parameter.name)) for parameter in parameters]
-            del optuna
             return values, coordinates, trial.number
 
     def bind(self, sweep_id: int, trial: int, run_id: int) -> None:

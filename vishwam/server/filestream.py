@@ -1,4 +1,4 @@
-"""POST /files/{entity}/{project}/{run}/file_stream: the hot path that carries everything a running trial reports."""
+"""POST /files/{entity}/{project}/{run}/file_stream: the hot path, which carries what a running trial reports."""
 
 import json
 import math
@@ -16,8 +16,9 @@ from vishwam.server.web import Refused, json_response, read_body, user_of
 
 MAX_BYTES = 128 << 20
 ENDED = ("finished", "failed", "crashed", "killed", "preempted")
-_RUN = """SELECT runs.*, sweeps.config_json AS sweep_config FROM runs JOIN projects ON projects.id = project_id
-LEFT JOIN sweeps ON sweeps.id = sweep_id WHERE entity = ? AND projects.name = ? AND runs.name = ? AND deleted_at IS NULL"""
+_RUN = """SELECT runs.*, sweeps.config_json AS sweep_config FROM runs JOIN projects ON projects.id = runs.project_id
+LEFT JOIN sweeps ON sweeps.id = sweep_id
+WHERE entity = ? AND projects.name = ? AND runs.name = ? AND deleted_at IS NULL"""
 _CONSOLE_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT[0-9:.]+Z?) (.*)", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""W&B's filters and orders over runs: MongoDB's operators on columns, `config.knob.value` and `summary_metrics.name`."""
+"""W&B's filters and orders over runs: MongoDB's operators on columns, `config.knob.value`, `summary_metrics.name`."""
 
 import json
 import re
@@ -157,7 +157,8 @@ def ordered(rows: list[Row], order: str | None) -> list[Row]:
     result = list(rows)
     for part in reversed([part.strip() for part in (order or "").split(",") if part.strip()]):
         descending, key = part.startswith("-"), part.lstrip("+-")
-        present, absent = [], []
+        present: list[tuple[Any, Row]] = []
+        absent: list[tuple[Any, Row]] = []
         for row in result:
             rank = _rank(value_of(row, key))
             (absent if rank is None else present).append((rank, row))

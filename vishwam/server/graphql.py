@@ -145,7 +145,7 @@ def schema() -> graphql.GraphQLSchema:
     for name, (serialize, parse_value) in _SCALARS.items():
         scalar = built.type_map[name]
         assert isinstance(scalar, GraphQLScalarType)
-        scalar.coerce_output_value, scalar.coerce_input_value = serialize, parse_value  # type: ignore[method-assign]
+        scalar.coerce_output_value, scalar.coerce_input_value = serialize, parse_value  # type: ignore[method-assign, assignment]
     for path, function in _RESOLVERS.items():
         type_name, _, field_name = path.partition(".")
         built.type_map[type_name].fields[field_name].resolve = _adapt(function)  # type: ignore[attr-defined]

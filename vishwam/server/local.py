@@ -42,7 +42,7 @@ def address(folder: Path) -> Address | None:
 def start_or_reuse(folder: Path, port: int | None = None) -> Address:
     """The server of `folder`, started as a process of its own when none runs; returns when it answers.
 
-    Without `port` it takes the one it had last time, so that addresses of reports stay valid, else 8090, else any free one.
+    Without `port` it takes the one it had last time, so that addresses of reports stay valid, else 8090 or a free one.
     Raises BadInput when a given port is taken or the server does not come up.
     """
     folder = folder.absolute()

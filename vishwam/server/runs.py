@@ -14,10 +14,42 @@ from vishwam.server.graphql import Context, Row, connection, field, global_id, r
 from vishwam.server.queries import check_name, find_project, make_project, project_by_id
 from vishwam.server.web import Refused
 
-_ADJECTIVES = (
-    "amber brisk calm daring eager fluent gentle happy keen lively mellow noble polar quiet rapid sunny".split()
-)
-_NOUNS = "brook cloud dawn ember field grove harbor island jungle lake meadow night ocean pine river star".split()
+_ADJECTIVES = [
+    "amber",
+    "brisk",
+    "calm",
+    "daring",
+    "eager",
+    "fluent",
+    "gentle",
+    "happy",
+    "keen",
+    "lively",
+    "mellow",
+    "noble",
+    "polar",
+    "quiet",
+    "rapid",
+    "sunny",
+]
+_NOUNS = [
+    "brook",
+    "cloud",
+    "dawn",
+    "ember",
+    "field",
+    "grove",
+    "harbor",
+    "island",
+    "jungle",
+    "lake",
+    "meadow",
+    "night",
+    "ocean",
+    "pine",
+    "river",
+    "star",
+]
 _TEXTS = {
     "displayName": "display_name",
     "description": "description",

@@ -1,7 +1,7 @@
 """W&B's sweep vocabulary: what a parameter may be, the points of a grid, random draws.
 
-Every distribution is its quantile function over (0, 1), so that one uniform number makes a value, and a sampler that only knows
-uniform numbers (Optuna's) can drive them all. Nested `parameters` give nested values. Pure: no database, no clock.
+Every distribution is its quantile function over (0, 1), so that one uniform number makes a value, and a sampler that
+only knows uniform numbers (Optuna's) can drive them all. Nested `parameters` give nested values. No database, no clock.
 """
 
 import math
@@ -126,10 +126,10 @@ def _range(settings: dict[str, Any], positive: bool = False) -> tuple[float, flo
 def _quantile(distribution: str, settings: dict[str, Any]) -> Callable[[float], Any]:
     kind = distribution.removeprefix("q_")
     if kind == "int_uniform":
-        low, high = settings.get("min"), settings.get("max")
-        if not isinstance(low, int) or not isinstance(high, int) or low > high:
+        first, last = settings.get("min"), settings.get("max")
+        if not isinstance(first, int) or not isinstance(last, int) or first > last:
             raise ValueError("int_uniform needs integers min and max, min not above max")
-        return lambda unit: min(low + int(unit * (high - low + 1)), high)
+        return lambda unit: min(first + int(unit * (last - first + 1)), last)
     if kind == "uniform":
         low, high = _range(settings)
         return lambda unit: low + unit * (high - low)

@@ -1,7 +1,6 @@
 """Sweeps and agents, as the client asks for them."""
 
 import json
-import re
 import time
 from typing import Any
 
@@ -20,7 +19,7 @@ MAX_CONFIG = 4 << 20
 
 def parse_config(text: str) -> Row:
     """A sweep's YAML, checked as far as the scheduler depends on it; raises 400 with what is wrong."""
-    if len(text) > MAX_CONFIG or re.search(r"(?m)[&*][A-Za-z0-9_]+\s*$", text) and text.count("*") > 10_000:
+    if len(text) > MAX_CONFIG:
         raise Refused(400, "the sweep's configuration is too large")
     try:
         # Through JSON, so that what is kept is what can be sent; no NaN, no dates.
