@@ -148,6 +148,10 @@ def _port(folder: Path) -> int:
     for candidate in (record["port"] if record else PREFERRED_PORT, PREFERRED_PORT):
         if _is_free(candidate):
             return candidate
+    return free_port()
+
+
+def free_port() -> int:
     with socket.socket() as any_port:
         any_port.bind(("127.0.0.1", 0))
         return any_port.getsockname()[1]

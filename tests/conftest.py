@@ -1,0 +1,44 @@
+"""One real embedded server for the whole test session, and the environment that points the real client at it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from vishwam.server import local
+from vishwam.server.local import Address
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """A server of its own process on a free port; tests keep apart by projects of their own."""
+    folder = tmp_path_factory.mktemp("server")
+    yield local.start_or_reuse(folder, port=local.free_port())
+    local.stop(folder)
+
+
+def wandb_env(address: Address, tmp: Path, **extra: str) -> dict[str, str]:
+    """The environment of a client of `address` that neither reads nor touches the user's own settings and folders."""
+    home = tmp / "home"
+    home.mkdir(parents=True, exist_ok=True)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB_", "VISHWAM_"))}
+    return {
+        **kept,
+        "HOME": str(home),
+        "NETRC": str(home / "netrc"),
+        "WANDB_BASE_URL": address.url,
+        "WANDB_API_KEY": address.api_key,
+        "WANDB_ENTITY": address.entity,
+        "WANDB_DIR": str(tmp),
+        "WANDB_CACHE_DIR": str(tmp / "cache"),
+        "WANDB_CONFIG_DIR": str(tmp / "config"),
+        "WANDB_DATA_DIR": str(tmp / "data"),
+        "WANDB_ARTIFACT_DIR": str(tmp / "artifacts"),
+        "WANDB_SILENT": "true",
+        "WANDB_CONSOLE": "wrap",
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
+        "WANDB_AGENT_DISABLE_FLAPPING": "true",
+        **extra,
+    }
