@@ -29,6 +29,18 @@ accelerator() {
   fi
 }
 
+# uv is faster but knows nothing of pip's index settings: when it fails, pip does it.
+install() {
+  local python
+  python="$(find_python)" || return
+  if command -v uv && { [ -x .venv/bin/python ] || uv venv --python "$python" .venv; } &&
+    uv pip install --python .venv/bin/python -e "$1" -c constraints.txt; then
+    return
+  fi
+  .venv/bin/python -m pip --version || "$python" -m venv --clear .venv
+  .venv/bin/python -m pip install --disable-pip-version-check -e "$1" -c constraints.txt
+}
+
 # Installs when something that decides the installation has changed; else takes no time.
 set_up() {
   local extras stamp
@@ -43,16 +55,13 @@ set_up() {
     extras="$(printf '%s\n' ${extras//,/ } $(head -n 1 .venv/installed | tr , ' ') | sort -u | paste -sd, -)"
   fi
   echo "setting up .venv${extras:+ with $extras} (about 2 minutes the first time)"
-  local python target=".${extras:+[$extras]}"
-  python="$(find_python)"
   rm -f .venv/installed
-  # uv is faster but knows nothing of pip's index settings: when it fails, pip does it.
-  if command -v uv >/dev/null && { [ -x .venv/bin/python ] || uv venv -q --python "$python" .venv; } &&
-    uv pip install -q --python .venv/bin/python -e "$target" -c constraints.txt 2>/dev/null; then
-    :
-  else
-    [ -x .venv/bin/python ] && .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check -e "$target" -c constraints.txt
+  mkdir -p "$VISHWAM_HOME/logs"
+  local log="$VISHWAM_HOME/logs/set-up.log"
+  if ! install ".${extras:+[$extras]}" >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    echo "run.sh: the installation failed; the whole of it is in $log" >&2
+    exit 1
   fi
   printf '%s\n%s\n' "$extras" "$stamp" >.venv/installed
 }

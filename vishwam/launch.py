@@ -23,6 +23,9 @@ from vishwam.errors import BadInput
 # The agent and its trial get this long to save a checkpoint and say goodbye after Ctrl-C.
 GRACE_SECONDS = 20
 
+# How lines begin that the client writes for itself: its messages, its log, its threads.
+CHATTER = ("wandb:", "20", "Exception in thread wandb-", "\t")
+
 UNFINISHED = ("PENDING", "RUNNING")
 
 
@@ -113,9 +116,9 @@ def create_sweep(file: Path) -> str:
 
 def make_report(path: str) -> str | None:
     """The report's address; a report that can't be made is said and does not stop a sweep."""
-    from vishwam.tracking import report
-
     try:
+        from vishwam.tracking import report
+
         return report.build(*path.split("/"))
     except Exception as error:  # The server in use may be one that takes no reports.
         say(f"no report     {type(error).__name__}: {error}")
@@ -162,12 +165,17 @@ def run_agent(path: str, count: int | None) -> int:
 
 def relay(source: IO[str], log: IO[str]) -> None:
     """Copies everything to the log, and what trials say to the screen, without the client's own chatter."""
+    dropping = False
     for line in source:
         log.write(line)
         log.flush()
-        plain = _plain(line)
-        if not plain.startswith(("wandb:", "202")):
-            say(plain.rstrip())
+        plain = _plain(line).rstrip()
+        # A traceback of one of the client's own threads, as it shuts down between trials, goes on to the next line
+        # that is not indented; so does what the agent logs of a trial's knobs.
+        if not (dropping and plain.startswith((" ", "\t", "Traceback", "wandb."))):
+            dropping = plain.startswith(CHATTER)
+            if not dropping:
+                say(plain)
 
 
 def die_with_parent() -> None:

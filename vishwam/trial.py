@@ -38,6 +38,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
 
     compile_cache.enable(home / "compile_cache")
     writer = tracking.start()
+    interruption.last_words = writer.announce_preemption
     writer.config(
         loaded.knobs
         | {"gin_config": loaded.config_str, "gin_operative_config": loaded.operative_config_str}

@@ -125,9 +125,13 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError):
             return False
 
-    def preempt(self) -> None:
-        """Tells W&B that this run was interrupted and is to be handed out again, and ends it as such."""
+    def announce_preemption(self) -> None:
+        """Tells W&B that this run ends for a reason that is not its own, and is to be handed out again."""
         self._run.mark_preempting()
+
+    def preempt(self) -> None:
+        """Ends the run as interrupted, to be handed out again."""
+        self.announce_preemption()
         self._run.finish(exit_code=1)
 
     def fail(self, reason: str) -> None:
