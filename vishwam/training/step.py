@@ -61,7 +61,7 @@ def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: K
         return loss + knobs.z_loss * jnp.sum(square_BT * mask_BT) / divisor, (loss, tokens)
 
     (_, (loss, tokens)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
-    gradient_norm = optax.global_norm(gradients)
+    gradient_norm = optax.tree.norm(gradients)
     optimizer = make_optimizer(state.step, knobs)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
     params = optax.apply_updates(state.params, updates)
