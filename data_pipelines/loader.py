@@ -1,11 +1,10 @@
 """Batches of questions: each a pure function of (seed, step, shard), so the step is all the state there is.
 
 An example is the tokens of `question + "\\n"`, then of the answer, then the end token; the loss looks at the answer and
-the end only. Axis letters: B batch, T time, N questions.
+the end only. Axis letters: B batch, T time.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import grain
 import numpy as np
@@ -20,16 +19,6 @@ Batch = dict[str, np.ndarray]
 
 # Two batches wait while a third is made: more would only age the state in a checkpoint.
 _AHEAD = 2
-
-
-class Prompts(NamedTuple):
-    """Questions to be answered: `tokens_NT` int32, right-padded; `lengths_N` int32, tokens of each; the questions
-    themselves.
-    """
-
-    questions: list[Question]
-    tokens_NT: np.ndarray
-    lengths_N: np.ndarray
 
 
 def make_batch(
@@ -98,17 +87,6 @@ def evaluation_batches(
     for start in range(0, count, batch_size):
         questions = [source[index] for index in range(start, min(count, start + batch_size))]
         yield make_batch(questions, tokenizer, length_buckets, batch_size)
-
-
-def prompts(source: QuestionSource, tokenizer: MathTokenizer, count: int) -> Prompts:
-    """The first `count` questions, each with its newline, padded to the longest of them."""
-    questions = [source[index] for index in range(count)]
-    rows = tokenizer.encode_batch([f"{question.question}\n" for question in questions])
-    lengths_N = np.array([len(row) for row in rows], np.int32)
-    tokens_NT = np.full((count, int(lengths_N.max())), tokenizer.pad_id, np.int32)
-    for row, ids in enumerate(rows):
-        tokens_NT[row, : len(ids)] = ids
-    return Prompts(questions, tokens_NT, lengths_N)
 
 
 def _bucket(lengths: list[int], questions: Sequence[Question], length_buckets: Sequence[int]) -> int:

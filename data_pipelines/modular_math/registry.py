@@ -24,8 +24,8 @@ class Settings:
     """What can be set for any module.
 
     Attributes:
-      difficulty: 'easy', 'medium' or 'hard' trains on that third of the module's range of sizes, 'all' on the whole of
-        it.
+      difficulty: 'easy', 'medium' or 'hard' trains on that third of the module's range of sizes, and interpolates
+        within it; 'all' on the whole of it. Extrapolation lies beyond the whole range in any case.
     """
 
     difficulty: str = "all"
@@ -75,17 +75,17 @@ class Module:
 
     def entropies(self, split: str, settings: Settings) -> tuple[int, int]:
         """Lowest and highest entropy of `split`, in sixteenths of a digit."""
-        low, high = {
-            "train": self.train,
-            "validation": self.train,
-            "interpolate": self.interpolate,
-            "extrapolate": self.extrapolate or self.train,
-        }[split]
-        first, last = int(low * DIGIT), int(high * DIGIT)
-        if split in ("train", "validation"):
-            below, above = _THIRDS[settings.difficulty]
-            first, last = first + (last - first) * below // 3, first + (last - first) * above // 3
-        return first, last
+        if split == "extrapolate":
+            low, high = self.extrapolate or self.train
+            return int(low * DIGIT), int(high * DIGIT)
+        first, last = (int(end * DIGIT) for end in self.train)
+        below, above = _THIRDS[settings.difficulty]
+        low, high = first + (last - first) * below // 3, first + (last - first) * above // 3
+        if split != "interpolate":
+            return low, high
+        # As far along the trained part as Saxton et al.'s interpolation lies along the whole.
+        inner = [low + (int(end * DIGIT) - first) * (high - low) // (last - first) for end in self.interpolate]
+        return inner[0], inner[1]
 
     def extrapolations(self, settings: Settings) -> dict[str, Settings]:
         """The module's extrapolation sets under `settings`, by name: its own under its own name, or those of the

@@ -6,7 +6,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from data_pipelines import BadInput
-from data_pipelines.loader import evaluation_batches, make_batch, prompts, training_batches
+from data_pipelines.loader import evaluation_batches, make_batch, training_batches
 from data_pipelines.modular_math import ModularMath, Question
 from data_pipelines.tokenizer import load_tokenizer, make_character_tokenizer
 
@@ -88,6 +88,13 @@ def test_wrong_sizes_are_refused(source, tokenizer):
         training_batches(source, tokenizer, 8, 0, 0, ())
 
 
+def test_a_question_too_long_is_reported_through_the_thread(source, tokenizer):
+    iterator = training_batches(source, tokenizer, 64, 0, 0, (16,))
+    with pytest.raises(BadInput, match=r"arithmetic__add_or_sub is \d+ tokens long"):
+        next(iterator)
+    iterator.close()
+
+
 def test_grain_checkpoint_restores_the_next_batches(source, tokenizer, tmp_path):
     iterator = training_batches(source, tokenizer, 8, 0, 0, (34,))
     for _ in range(3):
@@ -107,12 +114,3 @@ def test_evaluation_batches_hold_the_first_questions_in_order(source, tokenizer)
     texts = [tokenizer.decode(row) for batch in batches for row in batch["tokens_BT"]]
     assert texts == [f"{source[i].question}\n{source[i].answer}" for i in range(11)] + [""] * 5
     assert batches[1]["loss_mask_BT"][3:].sum() == 0
-
-
-def test_prompts_end_with_the_newline(tokenizer):
-    source = ModularMath((ADD,), settings=BARE).sets("extrapolate")["50_digits"]
-    questions, tokens_NT, lengths_N = prompts(source, tokenizer, 5)
-    assert questions == [source[i] for i in range(5)]
-    for question, row, length in zip(questions, tokens_NT, lengths_N, strict=True):
-        assert tokenizer.decode(row[:length]) == question.question + "\n"
-        assert (row[length:] == tokenizer.pad_id).all()

@@ -49,6 +49,8 @@ _SUBTRACT_OR_DISTANCE: tuple[str, ...] = (
 )
 # An operand of training has at most 16 digits, one of extrapolation at least 17.
 _TRAIN_DIGITS = 16
+# Python writes no integer of more than 4,300 digits.
+_MOST_DIGITS = 4_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,8 @@ class AddOrSub(Settings):
             raise BadInput("max_digits and exact_digits cannot be negative")
         if (self.extrapolate_digits or self.exact_digits) and not self.max_digits:
             raise BadInput("extrapolate_digits and exact_digits need max_digits")
+        if max(self.max_digits, self.exact_digits, *self.extrapolate_digits) > _MOST_DIGITS:
+            raise BadInput(f"numbers end at {_MOST_DIGITS} digits")
         for digits in self.extrapolate_digits:
             if type(digits) is not int or digits <= self.max_digits:
                 raise BadInput(f"extrapolate_digits {digits!r} is not beyond max_digits {self.max_digits}")

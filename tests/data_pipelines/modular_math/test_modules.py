@@ -84,13 +84,25 @@ def test_extrapolation_lies_outside_the_training_range(name):
 
 
 def test_difficulty_is_a_third_of_the_range():
-    def longest(difficulty):
+    def lengths(difficulty, split):
         math = ModularMath(("numbers__place_value",), settings={"numbers__place_value": {"difficulty": difficulty}})
-        return [len(operands(math.train_source()[index].question)[0]) for index in range(500)]
+        return [len(operands(math.mixture(split)[index].question)[0]) for index in range(500)]
 
-    easy, medium, hard = longest("easy"), longest("medium"), longest("hard")
+    easy, medium, hard = (lengths(difficulty, "train") for difficulty in ("easy", "medium", "hard"))
     assert max(easy) <= 6 < max(medium) <= 8 < max(hard)
     assert sum(easy) < sum(medium) < sum(hard)
+    # Interpolation stays within what was trained on, towards its harder end.
+    assert sum(easy) < sum(lengths("easy", "interpolate")) and max(lengths("easy", "interpolate")) <= max(easy)
+
+
+@pytest.mark.parametrize("difficulty", ["easy", "medium", "hard", "all"])
+def test_every_module_draws_at_every_difficulty(difficulty):
+    math = ModularMath(ALL, seed=9, settings={name: {"difficulty": difficulty} for name in ALL})
+    for split in ("train", "interpolate", "extrapolate"):
+        source = math.mixture(split)
+        for index in range(400):
+            asked = source[index]
+            assert asked.answer and len(asked.question) <= 160
 
 
 ADD = "arithmetic__add_or_sub"
@@ -132,6 +144,7 @@ def test_extrapolation_sets_by_length():
         ({"max_digits": "10"}, "max_digits takes int, not '10'"),
         ({"max_digits": 10, "extrapolate_digits": (8,)}, "extrapolate_digits 8 is not beyond max_digits 10"),
         ({"extrapolate_digits": (50,)}, "need max_digits"),
+        ({"max_digits": 5000}, "numbers end at 4000 digits"),
         ({"difficulty": "hart"}, "did you mean 'hard'?"),
     ],
 )
