@@ -33,7 +33,7 @@ Row = dict[str, Any]
 def value_of(row: Row, key: str) -> Any:
     """What a filter or an order means by `key`: a column, tags, `config.x`, `summary_metrics.x`; None when absent."""
     if key in _COLUMNS:
-        return row[_COLUMNS[key]]
+        return row.get(_COLUMNS[key])
     if key == "tags":
         return json.loads(row["tags_json"])
     head, _, rest = key.partition(".")

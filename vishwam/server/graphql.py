@@ -26,6 +26,7 @@ from graphql import GraphQLError, GraphQLResolveInfo, GraphQLScalarType
 from starlette.requests import Request
 from starlette.responses import Response
 
+from vishwam.server import history
 from vishwam.server.store import Store
 from vishwam.server.web import Refused, json_response, read_body
 
@@ -129,7 +130,7 @@ def _int64(value: Any) -> int:
 
 _SCALARS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "JSONString": (_json_text, _json_text),
-    "JSON": (lambda value: value, lambda value: value),
+    "JSON": (history.without_nan, lambda value: value),
     "DateTime": (_iso, lambda value: value),
     "Int64": (_int64, _int64),
     "Duration": (lambda value: value, lambda value: value),
@@ -139,7 +140,7 @@ _SCALARS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 @functools.cache
 def schema() -> graphql.GraphQLSchema:
     """The schema with every resolver attached; raises when a resolver names a field that is not there."""
-    from vishwam.server import artifacts, queries, reports, runs, sweeps  # noqa: F401 (they register resolvers)
+    from vishwam.server import artifacts, collections, queries, reports, runs, sweeps  # noqa: F401 (they register resolvers)
 
     built = graphql.build_schema(resources.files("vishwam.server").joinpath("schema.graphql").read_text())
     for name, (serialize, parse_value) in _SCALARS.items():

@@ -41,6 +41,15 @@ def number(value: Any) -> float | None:
     return _LITERALS.get(value) if isinstance(value, str) else None
 
 
+def without_nan(value: Any) -> Any:
+    """The same JSON value with NaN and infinities as the strings the client writes for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: without_nan(inner) for key, inner in value.items()}
+    return [without_nan(inner) for inner in value] if isinstance(value, list) else value
+
+
 def numbers(row: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
     """(key, value) of every number in a row; keys of nested dictionaries are joined by dots, media are left out."""
     for key, value in row.items():

@@ -1,4 +1,4 @@
--- The embedded server's database, version 1 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 2 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -191,6 +191,7 @@ CREATE TABLE artifacts (
     description TEXT,
     metadata_json TEXT,
     tags_json TEXT NOT NULL DEFAULT '[]',
+    aliases_json TEXT NOT NULL DEFAULT '[]',     -- asked for; given at commit
     run_id INTEGER REFERENCES runs(id) ON DELETE SET NULL,   -- the run that logged it
     user_id INTEGER REFERENCES users(id),
     client_id TEXT UNIQUE,

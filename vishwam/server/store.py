@@ -23,7 +23,9 @@ from pathlib import Path
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+# Version -> what brings a folder of the version before it there; schema.sql is always the newest.
+_MIGRATIONS = {2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'"}
 DEFAULT_USER = "local"
 
 
@@ -175,6 +177,8 @@ class Store:
             raise BadInput(
                 f"{self.path}: written by a newer vishwam (schema {version}, this one knows {SCHEMA_VERSION})"
             )
+        for newer in range(version + 1, SCHEMA_VERSION + 1) if version else ():
+            self.writer.executescript(f"BEGIN;{_MIGRATIONS[newer]};PRAGMA user_version={newer};COMMIT;")
         if version == 0:
             schema = resources.files("vishwam.server").joinpath("schema.sql").read_text()
             self.writer.executescript(f"BEGIN;{schema};PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
