@@ -8,10 +8,11 @@ from typing import Any
 COLORS = [(0, 114, 178), (213, 94, 0), (0, 158, 115), (196, 86, 154)]
 
 _COUNT = """([canvas, colors]) => {
-  const {width, height} = canvas;
-  const data = canvas.getContext("2d").getImageData(0, 0, width, height).data;
-  const near = (i, [r, g, b]) => data[i + 3] > 120 && Math.abs(data[i] - r) + Math.abs(data[i + 1] - g) + Math.abs(data[i + 2] - b) < 40;
-  return colors.map((color) => { let n = 0; for (let i = 0; i < data.length; i += 4) if (near(i, color)) n += 1; return n; });
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const near = (i, color) => data[i + 3] > 120 && color.every((part, k) => Math.abs(data[i + k] - part) < 16);
+  const count = colors.map(() => 0);
+  for (let i = 0; i < data.length; i += 4) colors.forEach((color, k) => { if (near(i, color)) count[k] += 1; });
+  return count;
 }"""
 
 
@@ -23,7 +24,7 @@ def ink(page: Any, selector: str, colors: list[tuple[int, int, int]]) -> list[in
 
 
 def until(found: Callable[[], Any], seconds: float = 15.0) -> Any:
-    """The first true value of `found`; fails with its last value. (A page's policy forbids Playwright's own waiting.)"""
+    """The first true value of `found`; fails with its last. (A page's policy forbids Playwright's own waiting.)"""
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end, f"still {value!r}"

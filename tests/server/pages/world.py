@@ -84,7 +84,11 @@ class World:
         with self.store.transaction() as db:
             row = db.execute("SELECT * FROM runs WHERE id = ?", (run,)).fetchone()
             count = row["history_lines"]
-            lines = [json.dumps({"_step": count + i, "_timestamp": time.time(), **one}) for i, one in enumerate(rows)]
+            start = row["started_at"]
+            lines = [
+                json.dumps({"_step": i, "_runtime": i / 10, "_timestamp": start + i / 10, **one})
+                for i, one in enumerate(rows, count)
+            ]
             history.append(db, run, history.HISTORY, count, count, lines)
             kept = json.loads(row["summary_json"])
             for one in rows:

@@ -195,9 +195,14 @@ def varied_knobs(found: list[dict], sweep_config: dict | None = None) -> list[st
 
 
 def label(run: dict, knobs: list[str]) -> str:
-    """`place · learning_rate 0.003`: words stand alone, numbers need their knob; the run's name when nothing differs."""
-    values = [(knob, run["config"][knob]) for knob in knobs if run["config"].get(knob) is not None]
-    parts = [value if isinstance(value, str) and value[:1].isalpha() else f"{knob} {short(value)}" for knob, value in values]
+    """`place · learning_rate 0.003`: words alone, numbers with their knob; the run's name when nothing differs."""
+    parts = []
+    for knob in knobs:
+        value = run["config"].get(knob)
+        if isinstance(value, str) and value[:1].isalpha():
+            parts.append(value)
+        elif value is not None:
+            parts.append(f"{knob} {short(value)}")
     return " · ".join(parts) or run["name"]
 
 

@@ -43,7 +43,7 @@ def parse(spec_json: str) -> dict:
 def blocks(spec: dict) -> list[dict]:
     """What the template draws, in order: {'html': Markup} or {'grid': number of the panel grid, 'title': ...}."""
     found: list[dict] = []
-    _collect(spec.get("blocks") or [], found, {"grids": 0}, spec)
+    _collect(spec.get("blocks"), found, {"grids": 0}, spec)
     return found
 
 
@@ -51,14 +51,13 @@ def grids(spec: dict) -> list[dict]:
     """The panel grids of a report, numbered as `blocks` numbers them."""
     found: list[dict] = []
 
-    def walk(items: list) -> None:
-        for block in items:
-            if isinstance(block, dict):
-                if block.get("type") == "panel-grid":
-                    found.append(block.get("metadata") or {})
-                walk(block.get("collapsedChildren") or [])
+    def walk(items: Any) -> None:
+        for block in _dicts(items):
+            if block.get("type") == "panel-grid":
+                found.append(block.get("metadata") or {})
+            walk(block.get("collapsedChildren"))
 
-    walk(spec.get("blocks") or [])
+    walk(spec.get("blocks"))
     return found
 
 
@@ -68,11 +67,11 @@ def panels(grid: dict) -> list[dict]:
     A query panel that only shows a table gets its name as `table`.
     """
     section = grid.get("panelBankSectionConfig") or {}
-    found = list(section.get("panels") or [])
-    for bank in (grid.get("panelBankConfig") or {}).get("sections") or []:
+    found = _dicts(section.get("panels"))
+    for bank in _dicts((grid.get("panelBankConfig") or {}).get("sections")):
         if bank.get("isOpen"):
-            found.extend(bank.get("panels") or [])
-    return [_with_table(panel) for panel in found if isinstance(panel, dict)]
+            found.extend(_dicts(bank.get("panels")))
+    return [_with_table(panel) for panel in found]
 
 
 def _with_table(panel: dict) -> dict:
@@ -81,10 +80,8 @@ def _with_table(panel: dict) -> dict:
     return {**panel, "table": table} if table else panel
 
 
-def _collect(items: list, found: list[dict], count: dict, spec: dict) -> None:
-    for block in items:
-        if not isinstance(block, dict):
-            continue
+def _collect(items: Any, found: list[dict], count: dict, spec: dict) -> None:
+    for block in _dicts(items):
         kind = block.get("type", "")
         if kind == "panel-grid":
             found.append({"grid": count["grids"]})
@@ -107,12 +104,20 @@ def _collect(items: list, found: list[dict], count: dict, spec: dict) -> None:
             found.append({"inside": inner})
 
 
+def _dicts(value: Any) -> list[dict]:
+    """The dictionaries of a list; nothing for anything else, since a spec is stored as the client sent it."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _level(block: dict) -> int:
+    level = block.get("level")
+    return min(max(level, 1), 3) if isinstance(level, int) else 1
+
+
 def _inline(children: Any) -> Markup:
     """Runs of text: plain, code, bold, links, formulas."""
     parts = []
-    for child in children or []:
-        if not isinstance(child, dict):
-            continue
+    for child in _dicts(children):
         if child.get("type") == "link":
             parts.append(_link(str(child.get("url") or ""), _inline(child.get("children"))))
         elif child.get("type") == "latex":
@@ -141,9 +146,7 @@ def _link(url: str, text: Markup) -> Markup:
 
 def _plain(children: Any) -> str:
     return "".join(
-        str(child.get("text") or "") if "text" in child else _plain(child.get("children"))
-        for child in children or []
-        if isinstance(child, dict)
+        str(child.get("text") or "") if "text" in child else _plain(child.get("children")) for child in _dicts(children)
     )
 
 
@@ -152,7 +155,7 @@ def _slug(text: str) -> str:
 
 
 def _heading(block: dict) -> Markup:
-    level = min(max(int(block.get("level") or 1), 1), 3) + 1
+    level = _level(block) + 1
     text = _plain(block.get("children"))
     return Markup(f'<h{level} id="{{}}">{{}}</h{level}>').format(_slug(text), _inline(block.get("children")))
 
@@ -164,7 +167,7 @@ def _paragraph(block: dict) -> Markup | None:
 
 def _list(block: dict) -> Markup:
     items = []
-    for item in block.get("children") or []:
+    for item in _dicts(block.get("children")):
         checked = item.get("checked")
         box = (
             ""
@@ -172,17 +175,17 @@ def _list(block: dict) -> Markup:
             else Markup('<input type="checkbox" disabled{}> ').format(Markup(" checked") if checked else "")
         )
         items.append(Markup("<li>{}{}</li>").format(box, _inline(item.get("children"))))
-    tag = "ol" if block.get("ordered") or any(i.get("ordered") for i in block.get("children") or []) else "ul"
+    tag = "ol" if block.get("ordered") or any(i.get("ordered") for i in _dicts(block.get("children"))) else "ul"
     return Markup(f"<{tag}>{{}}</{tag}>").format(Markup("").join(items))
 
 
 def _code(block: dict) -> Markup:
-    lines = "\n".join(_plain(line.get("children")) for line in block.get("children") or [])
+    lines = "\n".join(_plain(line.get("children")) for line in _dicts(block.get("children")))
     return Markup("<pre><code>{}</code></pre>").format(lines)
 
 
 def _callout(block: dict) -> Markup:
-    lines = [Markup("<p>{}</p>").format(_inline(line.get("children"))) for line in block.get("children") or []]
+    lines = [Markup("<p>{}</p>").format(_inline(line.get("children"))) for line in _dicts(block.get("children"))]
     return Markup('<aside class="callout">{}</aside>').format(Markup("").join(lines))
 
 
@@ -198,7 +201,7 @@ def _image(block: dict) -> Markup:
 
 def _gallery(block: dict) -> Markup:
     items = []
-    for link in block.get("links") or []:
+    for link in _dicts(block.get("links")):
         url = str(link.get("url") or "")
         text = escape(link.get("title") or url or "report " + str(link.get("id") or ""))
         items.append(Markup("<li>{}</li>").format(_link(url, text)))
@@ -207,13 +210,11 @@ def _gallery(block: dict) -> Markup:
 
 def _contents(spec: dict) -> Markup:
     items = []
-    for block in spec.get("blocks") or []:
-        if isinstance(block, dict) and block.get("type") == "heading" and _plain(block.get("children")):
+    for block in _dicts(spec.get("blocks")):
+        if block.get("type") == "heading" and _plain(block.get("children")):
             text = _plain(block.get("children"))
             items.append(
-                Markup('<li class="level-{}"><a href="#{}">{}</a></li>').format(
-                    int(block.get("level") or 1), _slug(text), text
-                )
+                Markup('<li class="level-{}"><a href="#{}">{}</a></li>').format(_level(block), _slug(text), text)
             )
     return Markup('<nav class="contents" aria-label="Contents"><ul>{}</ul></nav>').format(Markup("").join(items))
 

@@ -127,7 +127,7 @@ def page_routes(store: Store) -> list[BaseRoute]:
         ]
         page = {"entity": project["entity"], "project": project["name"], "view": number, "grids": grids}
         width = spec.get("width") if spec.get("width") in ("readable", "fixed", "fluid") else "readable"
-        values = {"blocks": report.blocks(spec), "markdown": report.markdown, "width": width}
+        values: dict[str, Any] = {"blocks": report.blocks(spec), "markdown": report.markdown, "width": width}
         return render("report.html", project=project, view=view, page=page, **values)
 
     def to_project(request: Request) -> Response:

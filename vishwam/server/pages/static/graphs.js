@@ -149,7 +149,7 @@ export function scatter(graph, runs, x, y, z) {
       series: [{
         type: "scatter", symbolSize: 9,
         data: points.map(({ run, at }) => ({ name: run.label, value: typeof at[0] === "number" ? at : [text(at[0]), at[1], at[2]],
-          itemStyle: { opacity: 0.9, ...(shades.length > 1 ? {} : { color: run.color }) } })),
+          itemStyle: { opacity: 1, borderColor: css("card"), borderWidth: 1, ...(shades.length > 1 ? {} : { color: run.color }) } })),
       }],
     };
   });

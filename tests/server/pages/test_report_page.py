@@ -1,0 +1,151 @@
+import json
+from unittest import mock
+
+import pytest
+import wandb_workspaces.reports.v2 as wr
+from wandb_workspaces.reports.v2 import interface
+
+from tests.server.pages.looking import COLORS, ink, until
+from tests.server.pages.world import fill_sweep
+
+DIGITS = ["exact_match/extrapolate/50_digits", "exact_match/extrapolate/100_digits"]
+KNOB, SUMMARY = wr.Config, wr.SummaryMetric
+
+
+def spec_of(blocks: list) -> dict:
+    """The spec that wandb-workspaces would send, without a server to look the project up."""
+    project = {"project": {"internalId": "1"}}
+    with (
+        mock.patch.object(interface, "execute_graphql", return_value=project),
+        mock.patch.object(interface, "_get_api"),
+    ):
+        model = wr.Report(project="p", entity="local", title="t", blocks=blocks)._to_model()
+        return json.loads(model.spec.model_dump_json(by_alias=True, exclude_none=True))
+
+
+def trials(project: str, filters: str = "Metric('Sweep') == 'abcd1234'") -> wr.Runset:
+    return wr.Runset(project=project, entity="local", name="Trials", filters=filters)
+
+
+def panel(kind: str, place: int = 0) -> str:
+    return f".panel[data-kind='{kind}'] >> nth={place}"
+
+
+@pytest.fixture(scope="module")
+def filled(site):
+    """A sweep of four trials, and a run outside it that no run set chooses."""
+    world = site.world("reported")
+    site.call(fill_sweep, world, 4, 120)
+    site.call(world.run, "stranger", {"position": "none"}, display_name="stranger")
+    return world
+
+
+def open_report(site, page, world, blocks, title="A report"):
+    slug = site.call(world.report, title, spec_of(blocks))
+    page.goto(f"{site.url}/local/{world.project}/reports/{slug}")
+    page.wait_for_selector("main[data-drawn=yes]", state="attached")
+
+
+def test_charts_of_a_report_draw_the_runs_of_the_run_set(site, page, filled):
+    columns = [
+        wr.ParallelCoordinatesPlotColumn(KNOB("position")),
+        wr.ParallelCoordinatesPlotColumn(SUMMARY("train/loss")),
+    ]
+    panels = [
+        wr.LinePlot(title="Loss", x="train/step", y=["train/loss"], log_y=True),
+        wr.LinePlot(title="By row", x="Step", y=["train/loss"]),
+        wr.LinePlot(title="By time", x="WallTime", y=["train/loss"]),
+        wr.BarPlot(title="Digits", metrics=DIGITS),
+        wr.BarPlot(title="Loss", metrics=["train/loss"]),
+        wr.ScatterPlot(title="Rate", x=KNOB("learning_rate"), y=SUMMARY("validation/loss")),
+        wr.ParallelCoordinatesPlot(title="Knobs", columns=columns),
+    ]
+    open_report(site, page, filled, [wr.PanelGrid(runsets=[trials("reported")], panels=panels)])
+    legend = page.locator(".legend a").all_inner_texts()
+    assert len(legend) == 4
+    assert not any("stranger" in text for text in legend)
+    for place in range(3):
+        until(lambda: min(ink(page, panel("Run History Line Plot", place), COLORS)) > 15)  # noqa: B023
+    # The first trial answered 2 and 0 of a hundred, the second 98 and 94; the early-stopped third and the running
+    # fourth have no such numbers yet.
+    first, second, third, fourth = until(lambda: ink(page, panel("Bar Chart"), COLORS))
+    assert 0 < first < second / 20
+    assert max(third, fourth) == 0
+    until(lambda: min(ink(page, panel("Bar Chart", 1), COLORS)) > 500)
+    until(lambda: min(ink(page, panel("Scatter Plot"), COLORS)) > 20)
+    until(lambda: min(ink(page, panel("Parallel Coordinates Plot"), COLORS)) > 60)
+
+
+def test_figures_tables_and_comparisons_of_a_report(site, page, filled):
+    panels = [
+        wr.ScalarChart(title="Best", metric=SUMMARY(DIGITS[1]), groupby_aggfunc="max"),
+        wr.ParameterImportancePlot(with_respect_to="validation/loss"),
+        wr.RunComparer(diff_only="split"),
+        wr.MediaBrowser(media_keys=["samples/extrapolate"]),
+        wr.WeavePanelSummaryTable(table_name="samples/extrapolate"),
+        wr.MarkdownPanel("a **bold** word"),
+        wr.CodeComparer(),
+    ]
+    table = wr.WeaveBlockSummaryTable("local", "reported", "samples/extrapolate")
+    open_report(site, page, filled, [wr.PanelGrid(runsets=[trials("reported")], panels=panels), table])
+    assert "0.941" in page.locator(panel("Scalar Chart")).inner_text()
+    text = page.locator(panel("Parameter Importance")).inner_text()
+    assert "learning_rate" in text
+    assert "3 trials ended" in text
+    text = page.locator(panel("Run Comparer")).inner_text()
+    assert "weight_decay" in text
+    assert "num_layers" not in text, "the same in every run"
+    for place in ("Media Browser", "Weave"):
+        until(lambda: page.locator(panel(place)).locator("tbody tr").count() == 20)  # noqa: B023
+        assert "question" in page.locator(panel(place)).inner_text()
+    until(lambda: page.locator(".summary-table tbody tr").count() == 20)
+    assert page.locator(panel("Markdown Panel")).locator("strong").inner_text() == "bold"
+    assert "“Code Comparer” is not drawn" in page.locator(panel("Code Comparer")).inner_text()
+
+
+def test_the_text_of_a_report(site, page, filled):
+    blocks = [
+        wr.TableOfContents(),
+        wr.H1("First"),
+        wr.P(["plain ", wr.InlineCode("code"), " and ", wr.Link("a link", "https://example.org/x")]),
+        wr.UnorderedList(["one", "two"]),
+        wr.OrderedList(["three"]),
+        wr.CheckedList([wr.CheckedListItem("done", checked=True)]),
+        wr.CodeBlock("wandb agent x", language="python"),
+        wr.MarkdownBlock("| a | b |\n|---|---|\n| 1 | 2 |\n\n[x](https://example.org)"),
+        wr.LatexBlock("e = mc^2"),
+        wr.BlockQuote("quoted"),
+        wr.CalloutBlock("called out"),
+        wr.HorizontalRule(),
+        wr.Image("https://example.org/a.png", "a caption"),
+        wr.Gallery([interface.GalleryURL("https://example.org/g", title="elsewhere")]),
+        interface.Spotify("abc"),
+    ]
+    open_report(site, page, filled, blocks, "Title & more / all")
+    main = page.locator("main")
+    assert page.locator("h1").inner_text() == "Title & more / all"
+    assert main.locator(".contents a").inner_text() == "First"
+    assert main.locator("h2").inner_text() == "First"
+    assert main.locator("p code").inner_text() == "code"
+    assert main.get_by_role("link", name="a link").get_attribute("href") == "https://example.org/x"
+    assert main.locator("ol li").inner_text() == "three"
+    assert main.locator("input[type=checkbox]").is_checked()
+    assert main.locator("pre").all_inner_texts() == ["wandb agent x", "e = mc^2"]
+    assert main.locator("td").all_inner_texts() == ["1", "2"]
+    assert main.locator("blockquote").inner_text() == "quoted"
+    assert main.locator(".callout").inner_text() == "called out"
+    assert main.locator("img").count() == 0, "nothing is fetched from elsewhere"
+    assert "a caption" in main.inner_text()
+    assert "“spotify” is not drawn" in main.inner_text()
+
+
+def test_a_report_fills_while_its_runs_go_on(site, page):
+    world = site.world("filling")
+    sweep = site.call(world.sweep)
+    panels = [wr.LinePlot(x="train/step", y=["train/loss"]), wr.ScalarChart(metric=SUMMARY("train/loss"))]
+    open_report(site, page, world, [wr.PanelGrid(runsets=[trials("filling")], panels=panels)])
+    assert "No points yet" in page.locator(panel("Run History Line Plot")).inner_text()
+    run = site.call(world.run, "late", {"position": "place"}, sweep)
+    site.call(world.log, run, [{"train/step": step, "train/loss": 1 / (step + 1)} for step in range(50)])
+    until(lambda: ink(page, panel("Run History Line Plot"), COLORS[:1])[0] > 30)
+    until(lambda: "0.02" in page.locator(panel("Scalar Chart")).inner_text())
