@@ -3,7 +3,7 @@
 from starlette.routing import BaseRoute
 
 from vishwam.server.pages.data import data_routes
-from vishwam.server.pages.routes import page_routes
+from vishwam.server.pages.html import page_routes
 from vishwam.server.store import Store
 
 

@@ -1,0 +1,84 @@
+"""Vendored files, the addresses of reports, labels and importance."""
+
+import hashlib
+import random
+
+import pytest
+from scipy.stats import spearmanr
+from wandb_workspaces.reports.v2 import interface
+
+from vishwam.server.pages import html, queries, report
+from vishwam.server.pages.importance import FEWEST_TRIALS, importance
+
+VENDOR = html.STATIC / "vendor"
+
+
+def test_vendored_files_are_the_published_ones():
+    listed = dict(reversed(line.split("  ")) for line in (VENDOR / "SHA256SUMS").read_text().splitlines())
+    found = {path.name: path for path in VENDOR.iterdir() if path.name != "SHA256SUMS"}
+    assert listed.keys() == found.keys()
+    for name, path in found.items():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == listed[name], name
+    assert {"echarts.LICENSE", "uplot.LICENSE"} <= found.keys()
+
+
+@pytest.mark.parametrize("number", [1, 12, 123, 4567])
+def test_the_address_of_a_report_leads_back_to_it(number):
+    name = f"Some--title--{report.view_name(number)}"
+    assert report.view_id(name) == number
+    assert report.view_id(name.rstrip("=")) == number
+    assert interface._url_to_report_id(f"http://h/e/p/reports/{name.rstrip('=')}") == report.view_name(number)
+
+
+@pytest.mark.parametrize("slug", ["", "T", "T--", "T--%%", "T--QUJD", "T--Vmlldzo="])
+def test_an_address_of_no_report(slug):
+    assert report.view_id(slug) is None
+
+
+def run(**config):
+    return {"name": "swift-sun-1", "config": config}
+
+
+def test_runs_are_labelled_by_what_differs():
+    runs = [run(lr=0.1, kind="rope", depth=2, flag=True), run(lr=0.003, kind="place", depth=2, flag=False)]
+    knobs = queries.varied_knobs(runs)
+    assert [queries.label(one, knobs) for one in runs] == ["lr 0.1 · rope · flag True", "lr 0.003 · place · flag False"]
+    assert queries.label(run(lr=1), []) == "swift-sun-1"
+
+
+def test_the_knobs_of_a_sweep_are_those_it_varies():
+    parameters = {"a": {"value": 1}, "b": {"values": [1]}, "c": {"values": [1, 2]}, "d": {"min": 0, "max": 1},
+                  "e": {"parameters": {"f": {"values": [1, 2]}}}}  # fmt: skip
+    assert queries.varied_knobs([], {"parameters": parameters}) == ["c", "d", "e.f"]
+
+
+def trials(count):
+    rng = random.Random(1)
+    found = []
+    for _ in range(count):
+        strong, weak = rng.uniform(-1, 1), rng.uniform(-1, 1)
+        config = {"strong": strong, "weak": weak, "kind": rng.choice("ab")}
+        found.append({"config": config, "summary": {"loss": strong**3 + 0.01 * weak}, "live": False})
+    return found
+
+
+def test_importance_finds_the_knob_that_matters():
+    found = importance(trials(80), ["kind", "weak", "strong"], "loss", maximize=False)
+    assert found["rows"][0]["knob"] == "strong"
+    assert found["rows"][0]["importance"] > 0.5
+    assert next(row for row in found["rows"] if row["knob"] == "kind")["correlation"] is None
+
+
+def test_correlation_is_spearmans():
+    found = trials(30)
+    for one in found:
+        one["config"]["weak"] = round(one["config"]["weak"], 1)
+    rows = {row["knob"]: row["correlation"] for row in importance(found, ["weak"], "loss", False)["rows"]}
+    expected = spearmanr([one["config"]["weak"] for one in found], [one["summary"]["loss"] for one in found])
+    assert rows["weak"] == pytest.approx(expected.statistic, abs=5e-4)
+
+
+def test_few_trials_get_no_importance():
+    rows = importance(trials(FEWEST_TRIALS - 1), ["strong"], "loss", False)["rows"]
+    assert rows[0]["importance"] is None
+    assert rows[0]["correlation"] > 0.9
