@@ -40,10 +40,6 @@ class Context(Stream):
         self._letters = self._letters[:place] + self._letters[place + 1 :]
         return letter
 
-    def reserve(self, letters: str) -> None:
-        """Keeps `letters` from being drawn, because the question uses them for something else."""
-        self._letters = "".join(letter for letter in self._letters if letter not in letters)
-
     def define(self, sentence: str) -> None:
         """Adds a sentence in front of the question; it may use only what was defined before it."""
         self._definitions.append(sentence)
@@ -75,9 +71,7 @@ class Context(Stream):
 
 
 FRACTION, DECIMAL, NEGATIVE, ZERO, SINGLE_DIGIT, LARGER, FUNCTION = range(7)
-"""What an entity may be: a number that is no integer, in either writing; an integer below 0, 0, up to 9, above; a
-function.
-"""
+"""What an entity may be: no integer, in either writing; an integer below 0, 0, up to 9, above; a function."""
 
 POSITIVE_INTEGERS = (SINGLE_DIGIT, LARGER)
 INTEGERS = (NEGATIVE, ZERO, *POSITIVE_INTEGERS)

@@ -88,18 +88,14 @@ class Module:
         return inner[0], inner[1]
 
     def extrapolations(self, settings: Settings) -> dict[str, Settings]:
-        """The module's extrapolation sets under `settings`, by name: its own under its own name, or those of the
-        settings.
-        """
+        """The module's extrapolation sets by name: its own under its own name, or those of `settings`."""
         named = settings.extrapolations()
         if named is not None:
             return named
         return {} if self.extrapolate is None else {self.name: settings}
 
     def configure(self, given: Mapping[str, Any]) -> Settings:
-        """The module's settings with `given` in place of defaults. Raises BadInput for an unknown name or a wrong
-        value.
-        """
+        """The module's settings, `given` in place of defaults. Raises BadInput for an unknown name or wrong value."""
         known = {field.name: field.default for field in dataclasses.fields(self.settings)}
         changed: dict[str, Any] = {}
         for name, value in given.items():

@@ -1,8 +1,9 @@
 """Questions by index: infinite, random access, the same in every process."""
 
 import dataclasses
+import operator
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from data_pipelines import BadInput
 from data_pipelines.modular_math import modules as _all_modules  # noqa: F401 - importing fills the registry
@@ -12,8 +13,7 @@ from data_pipelines.modular_math.random import splitmix64, stream_key
 from data_pipelines.splits import SPLITS, split_of
 
 _LENGTH = 1 << 48
-# A wanted split holds an eighth of all questions or more: this many misses mean that there are hardly any questions at
-# all.
+# A split holds an eighth of all questions or more: so many misses mean that there are hardly any questions at all.
 _MOST_CANDIDATES = 5_000
 
 
@@ -65,8 +65,7 @@ class _Generator:
 
 
 class QuestionSource:
-    """The questions of one split, of one module or of several mixed evenly: `source[i]` is a pure function of the
-    arguments and i.
+    """The questions of one split, of one module or of several mixed evenly: a pure function of the arguments and i.
 
     A Grain random-access data source; it pickles as its arguments. Question i of a mixture is question i of the module
     that i falls to.
@@ -116,7 +115,9 @@ class QuestionSource:
     def __len__(self) -> int:
         return _LENGTH
 
-    def __getitem__(self, index: int) -> Question:
+    def __getitem__(self, index: SupportsIndex) -> Question:
+        # Grain may ask with a NumPy integer.
+        index = operator.index(index)
         if not 0 <= index < _LENGTH:
             raise IndexError(index)
         generators = self._generators
@@ -143,6 +144,8 @@ class ModularMath:
     settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
+        if isinstance(self.modules, str):
+            raise BadInput(f"modules takes a tuple of names, ({self.modules!r},), not {self.modules!r}")
         if not self.modules:
             raise BadInput("modules is empty")
         for name in self.settings:
@@ -156,9 +159,7 @@ class ModularMath:
         return {name: registry.find(name).configure(self.settings.get(name, {})) for name in self.modules}
 
     def sets(self, split: str) -> dict[str, QuestionSource]:
-        """The sets of a split by name: one a module under its name; extrapolation by length as `50_digits`. May be
-        empty.
-        """
+        """The sets of a split by name: a module's under its name, by length as `50_digits`. May be empty."""
         found = {}
         for name, settings in self._configured().items():
             named = registry.find(name).extrapolations(settings) if split == "extrapolate" else {name: settings}

@@ -5,6 +5,8 @@ import pickle
 import subprocess
 import sys
 
+import grain
+import numpy as np
 import pytest
 
 from data_pipelines import BadInput
@@ -119,6 +121,7 @@ def test_sets_are_named_by_module():
     [
         (lambda: ModularMath(("numbers__gdc",)), "did you mean 'numbers__gcd'"),
         (lambda: ModularMath(()), "modules is empty"),
+        (lambda: ModularMath("numbers__gcd"), "takes a tuple of names"),  # type: ignore[arg-type]
         (lambda: ModularMath(("numbers__gcd",), settings={"numbers__lcm": {}}), "'numbers__lcm', which is not among"),
         (lambda: ModularMath().mixture("valid"), "no split 'valid'; did you mean 'validation'"),
         (lambda: ModularMath(("numbers__gcd",)).mixture("extrapolate"), "no extrapolation set for numbers__gcd"),
@@ -134,6 +137,13 @@ def test_question_is_a_plain_record():
     assert Question("m", "q", "a", 3)._asdict() == {"module": "m", "question": "q", "answer": "a", "index": 3}
     with pytest.raises(IndexError):
         ModularMath().train_source()[-1]
+
+
+def test_grain_reads_it_by_index():
+    source = ModularMath(ALL).train_source()
+    dataset = grain.MapDataset.source(source)
+    assert dataset[5] == source[5] == source[np.int64(5)]
+    assert list(dataset[2:4]) == [source[2], source[3]]
 
 
 def test_command_refuses_a_negative_count():
