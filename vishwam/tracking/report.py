@@ -1,0 +1,283 @@
+"""The report of a sweep, built by wandb-workspaces on whichever W&B is in use; its panels are live from the first step.
+
+It is made when the sweep is, so nothing here needs a trial; made again, it replaces what it was, with the results so
+far.
+"""
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import wandb
+import wandb_workspaces.reports.v2 as wr
+from wandb.errors import CommError
+from wandb_workspaces import expr
+
+from vishwam import config
+from vishwam.errors import BadInput
+from vishwam.knobs import nearest
+from vishwam.tracking import metrics, sweeps
+
+SPLITS = ("interpolate", "extrapolate")
+# W&B's grid is 24 columns wide.
+THIRD, HALF, FULL = 8, 12, 24
+
+
+def resolve(text: str) -> tuple[str, str, str]:
+    """entity, project and id of `entity/project/id`, `project/id` or the id alone.
+
+    Raises:
+        BadInput: more than three parts, or an empty one.
+    """
+    parts = text.strip("/").split("/")
+    if len(parts) > 3 or not all(parts):
+        raise BadInput(f"'{text}' is no sweep: write entity/project/id, or the id alone")
+    entity = parts[-3] if len(parts) == 3 else os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
+    project = parts[-2] if len(parts) > 1 else os.environ.get("WANDB_PROJECT", "vishwam")
+    return entity, project, parts[-1]
+
+
+def build(entity: str, project: str, sweep_id: str) -> str:
+    """Makes the report of a sweep, or replaces the one there is; returns its address.
+
+    Raises:
+        BadInput: there is no such sweep.
+    """
+    sweep = _sweep(entity, project, sweep_id)
+    marker = f"Sweep {entity}/{project}/{sweep_id}"
+    name = " ".join(re.findall(r"[\w.-]+", str(sweep.get("name") or sweep_id)))
+    report = wr.Report(
+        entity=entity,
+        project=project,
+        title=f"{name} {sweep_id}" if name != sweep_id else sweep_id,
+        description=marker,
+        blocks=_blocks(entity, project, sweep_id, sweep),
+        width="fluid",
+    )
+    # The description says which sweep a report is of, wherever it was written.
+    for known in wandb.Api().reports(f"{entity}/{project}"):
+        if known.description == marker:
+            report.id = known.id
+            break
+    # Saving prints the address among the client's other words; the caller has it from here.
+    with contextlib.redirect_stderr(io.StringIO()):
+        report.save()
+    return report.url
+
+
+def _sweep(entity: str, project: str, sweep_id: str) -> dict[str, Any]:
+    api = wandb.Api()
+    try:
+        return api.sweep(f"{entity}/{project}/{sweep_id}").config
+    except (CommError, ValueError):
+        pass
+    try:
+        others = [sweep.id for sweep in api.project(project, entity).sweeps()]
+    except (CommError, ValueError, TypeError):
+        others = []
+    raise BadInput(f"no sweep {entity}/{project}/{sweep_id} on {api.settings['base_url']}{nearest(sweep_id, others)}")
+
+
+def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) -> list[Any]:
+    trials = sweeps.trials(f"{entity}/{project}/{sweep_id}")
+    knobs = varied_knobs(sweep)
+    sets = evaluation_sets(sweep, trials)
+
+    def grid(*panels: Any, table: bool = False) -> Any:
+        runs = wr.Runset(
+            entity=entity,
+            project=project,
+            name="Trials",
+            filters=expr.And(expr.Metric("Sweep") == sweep_id),
+            order=[wr.OrderBy(wr.SummaryMetric(metrics.INTERPOLATE), ascending=False)],
+            pinned_columns=["run:displayName", "run:state", *(f"config:{knob}.value" for knob in knobs)],
+            visible_columns=[f"summary:{name}" for name in (metrics.INTERPOLATE, metrics.EXTRAPOLATE)],
+        )
+        return wr.PanelGrid(runsets=[runs], panels=list(panels), hide_run_sets=not table)
+
+    exact = [metrics.exact_match(split, name) for split in SPLITS for name in sets[split]]
+    return [
+        wr.MarkdownBlock(text=_introduction(sweep, knobs)),
+        wr.H1(text="Results"),
+        wr.MarkdownBlock(text=_results(trials)),
+        *([wr.CodeBlock(code=sweeps.table(trials), language=None)] if trials else []),
+        wr.H1(text="Which knobs matter"),
+        grid(*_search(knobs), table=True),
+        wr.H1(text="Learning"),
+        wr.P(text="Loss is in nats an answer token; exact match is character for character on the whole answer."),
+        grid(
+            _curve(metrics.VALIDATION_LOSS, "Validation loss", 0, 0, log=True),
+            _curve(metrics.TRAIN_LOSS, "Training loss", HALF, 0, log=True),
+            _curve(metrics.INTERPOLATE, "Exact match in range", 0, 8, top=1.0),
+            _curve(metrics.EXTRAPOLATE, "Exact match beyond the range of training", HALF, 8, top=1.0),
+        ),
+        *_by_set(exact, grid),
+        wr.H1(text="Questions, answers and what the model said"),
+        grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
+        wr.H1(text="Memory and speed"),
+        wr.P(text="A device's own series appear where there is one: on a CPU only the host's."),
+        grid(*_resources()),
+        wr.H1(text="Trials side by side"),
+        grid(wr.RunComparer(diff_only="split", layout=wr.Layout(0, 0, FULL, 14))),
+        wr.H1(text="Using the best checkpoint"),
+        wr.MarkdownBlock(text=_usage(entity, project, trials)),
+    ]
+
+
+def varied_knobs(sweep: Mapping[str, Any]) -> list[str]:
+    """The knobs that differ between trials; W&B has put them in order of their names."""
+    parameters = sweep.get("parameters") or {}
+    return [name for name, spec in parameters.items() if "value" not in spec and len(spec.get("values", (0, 0))) > 1]
+
+
+def evaluation_sets(sweep: Mapping[str, Any], trials: Sequence[sweeps.Trial]) -> dict[str, list[str]]:
+    """The evaluation sets of each split: what the trials logged, else what the sweep's Gin file will make them log."""
+    logged = {name for trial in trials for name in trial.summary}
+    found = {
+        split: sorted(
+            (name.split("/", 2)[2] for name in logged if name.startswith(f"exact_match/{split}/")), key=_digits_first
+        )
+        for split in SPLITS
+    }
+    if any(found.values()):
+        return found
+    arguments = [word for word in map(str, sweep.get("command") or []) if word.endswith(".gin")]
+    try:
+        data = config.load(arguments).experiment.data
+    except BadInput:  # a foreign sweep, or one whose files are elsewhere
+        return found
+    return {split: list(data.sets(split)) for split in SPLITS}
+
+
+def _digits_first(name: str) -> tuple[int, str]:
+    """`100_digits` stands behind `50_digits`, and both behind plain modules."""
+    number = re.match(r"\d+", name)
+    return int(number.group()) if number else -1, name
+
+
+def _introduction(sweep: Mapping[str, Any], knobs: Sequence[str]) -> str:
+    parameters = sweep.get("parameters") or {}
+    rows = [f"| `{name}` | {_values(parameters[name])} |" for name in knobs]
+    fixed = [f"`{name}` = {spec['value']}" for name, spec in parameters.items() if "value" in spec]
+    metric = sweep.get("metric") or {}
+    lines = [f"**{sweep['description']}**", ""] if sweep.get("description") else []
+    lines += ["| knob | values |", "|---|---|", *rows, ""]
+    if fixed:
+        lines += [f"The same in all trials: {', '.join(fixed)}.", ""]
+    said = f"Search: {sweep.get('method')}"
+    if metric:
+        said += f", to {metric.get('goal', 'minimize')} `{metric['name']}`"
+    if sweep.get("early_terminate"):
+        said += ". Trials that fall behind are stopped early (hyperband), so their curves are shorter"
+    return "\n".join([*lines, said + "."])
+
+
+def _values(spec: Mapping[str, Any]) -> str:
+    if "values" in spec:
+        return ", ".join(map(str, spec["values"]))
+    return ", ".join(f"{name} {value}" for name, value in spec.items())
+
+
+def _results(trials: Sequence[sweeps.Trial]) -> str:
+    best = sweeps.best(trials)
+    if best is None:
+        return "No trial has been evaluated yet; the panels below fill as trials run."
+    setting = ", ".join(f"`{name}` = {value}" for name, value in best.knobs.items()) or f"run {best.id}"
+    said = [
+        f"{value:.1%} of the questions of the {split} sets"
+        for split in SPLITS
+        if isinstance(value := best.summary.get(f"{split}/exact_match"), int | float)
+    ]
+    return (
+        f"The best of {len(trials)} trials so far, {setting}, answers {' and '.join(said)} exactly. The table is as of "
+        "when this report was last built (`vishwam report` builds it anew); square brackets are 95% intervals over "
+        "questions. The panels below are live."
+    )
+
+
+def _search(knobs: Sequence[str]) -> list[Any]:
+    columns = [wr.ParallelCoordinatesPlotColumn(metric=wr.Config(knob), display_name=knob) for knob in knobs]
+    columns += [
+        wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(name), display_name=name)
+        for name in (metrics.VALIDATION_LOSS, metrics.EXTRAPOLATE, metrics.INTERPOLATE)
+    ]
+    return [
+        wr.ParallelCoordinatesPlot(
+            title="From knobs to exact match", columns=columns, layout=wr.Layout(0, 0, 2 * THIRD, 10)
+        ),
+        wr.ParameterImportancePlot(
+            with_respect_to=metrics.INTERPOLATE, layout=wr.Layout(2 * THIRD, 0, THIRD, 10)
+        ),
+    ]  # fmt: skip
+
+
+def _by_set(exact: Sequence[str], grid: Any) -> list[Any]:
+    """Exact match of every evaluation set: their last values side by side, and each one's curve."""
+    if len(exact) < 2:
+        return []
+    bars = wr.BarPlot(
+        title="Exact match by evaluation set, last value",
+        metrics=list(exact),
+        orientation="v",
+        range_x=(0.0, 1.0),
+        layout=wr.Layout(0, 0, FULL, 8),
+    )
+    curves = [
+        _curve(name, name.removeprefix("exact_match/"), THIRD * (i % 3), 8 + 6 * (i // 3), top=1.0, size=(THIRD, 6))
+        for i, name in enumerate(exact)
+    ]
+    return [wr.H1(text="Every evaluation set"), grid(bars, *curves)]
+
+
+def _curve(
+    name: str,
+    title: str,
+    x: int,
+    y: int,
+    *,
+    log: bool = False,
+    top: float | None = None,
+    over: str = metrics.STEP,
+    size: tuple[int, int] = (HALF, 8),
+) -> Any:
+    return wr.LinePlot(
+        title=title,
+        x=over,
+        y=[name],
+        log_y=log or None,
+        range_y=(None if top is None else 0.0, top),
+        smoothing_factor=0.0,
+        layout=wr.Layout(x, y, *size),
+    )
+
+
+def _resources() -> list[Any]:
+    shown = [
+        (metrics.HOST_RSS, "Host memory of a trial, bytes", "RelativeTime(Wall)"),
+        (metrics.HEADROOM, "Memory never used, fraction", "RelativeTime(Wall)"),
+        (metrics.TOKENS_PER_SECOND, "Tokens a second", metrics.STEP),
+        (metrics.DEVICE_USED, "Device memory in use, bytes", "RelativeTime(Wall)"),
+        (metrics.ALLOCATOR_PEAK, "Peak of the JAX allocator, bytes", "RelativeTime(Wall)"),
+        (metrics.GRADIENT_NORM, "Gradient norm", metrics.STEP),
+    ]
+    return [
+        _curve(name, title, THIRD * (i % 3), 6 * (i // 3), over=over, size=(THIRD, 6))
+        for i, (name, title, over) in enumerate(shown)
+    ]
+
+
+def _usage(entity: str, project: str, trials: Sequence[sweeps.Trial]) -> str:
+    best = sweeps.best(trials)
+    run = best.id if best else "RUN"
+    which = "" if best else " `RUN` is the id of a trial, the last part of its address."
+    artifact = f"{entity}/{project}/checkpoint-{run}:best"
+    return (
+        "Every trial stores its checkpoints as artifacts `checkpoint-RUN`, with the aliases `latest` and `best`, the "
+        "latter at the lowest validation loss. Each holds weights, optimizer, tokeniser and configuration: nothing "
+        f"else is needed to evaluate it again, or to continue.{which}\n\n"
+        f"```\nvishwam evaluate {artifact}\n```\n\n"
+        f'From Python: `wandb.Api().artifact("{artifact}").download()`.'
+    )
