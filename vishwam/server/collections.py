@@ -82,6 +82,11 @@ def query_artifact(_: Any, context: Context, id: str) -> Row | None:
     return context.one("SELECT * FROM artifacts WHERE id = ? AND state != 'DELETED'", row_id("Artifact", id) or 0)
 
 
+@field("Project.artifactCollection")
+def project_collection(project: Row, context: Context, name: str) -> Row | None:
+    return find_collection(context, project, name)
+
+
 @field("Query.artifactCollection")
 def query_collection(_: Any, context: Context, id: str) -> Row | None:
     found = context.one("SELECT * FROM artifact_collections WHERE id = ?", row_id("ArtifactCollection", id) or 0)
@@ -91,7 +96,7 @@ def query_collection(_: Any, context: Context, id: str) -> Row | None:
 @field("Query.clientIDMapping")
 def client_id_mapping(_: Any, context: Context, clientID: str) -> Row | None:
     number = context.value("SELECT id FROM artifacts WHERE client_id = ?", clientID)
-    return {"server_i_d": global_id("Artifact", number)} if number else None
+    return {"server_id": global_id("Artifact", number)} if number else None
 
 
 # Types

@@ -101,7 +101,7 @@ def connection(rows: list[Row], first: int | None, after: str | None, total: int
 
 @functools.cache
 def _snake(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _default(parent: Any, info: GraphQLResolveInfo, **_: Any) -> Any:
@@ -221,7 +221,14 @@ def _request_of(body: bytes) -> tuple[str, dict[str, Any], str | None]:
     variables, operation = request.get("variables") or {}, request.get("operationName") or None
     if not isinstance(variables, dict) or not isinstance(operation, (str, type(None))):
         raise Refused(400, "variables must be an object, operationName a string")
-    return request["query"], variables, operation
+    return request["query"], _without_nulls(variables), operation
+
+
+def _without_nulls(value: Any) -> Any:
+    """The core binary writes every field that W&B's own inputs have, most of them null, many of them not ours."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _response(result: graphql.ExecutionResult) -> Response:

@@ -261,11 +261,11 @@ def sampled_history(db: sqlite3.Connection, run_id: int, spec: dict[str, Any]) -
     samples = spec.get("samples", 500)
     if not wanted or not isinstance(samples, int):
         return []
-    low, high = spec.get("minStep", -1), spec.get("maxStep", 1 << 62)
+    low, high = spec.get("minStep", -1), spec.get("maxStep", 1 << 53)  # both inclusive here
     if not isinstance(low, int) or not isinstance(high, int):
         raise Refused(400, "minStep and maxStep are integers")
     found = []
-    for text in page(db, run_id, HISTORY, low, high, MAX_LINE):
+    for text in page(db, run_id, HISTORY, low, min(high, 1 << 53) + 1, MAX_LINE):
         row = json.loads(text)
         values = {key: lookup(row, key) for key in wanted}
         if all(value is not None for value in values.values()):

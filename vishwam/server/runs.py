@@ -428,9 +428,8 @@ def run_sampled_history(run: Row, context: Context, specs: list[str]) -> list[An
 
 @field("Run.parquetHistory")
 def run_parquet_history(run: Row, context: Context, liveKeys: list[str]) -> Row:
-    """No exported files: every row is live."""
-    rows = history.page(context.db, run["id"], history.HISTORY, -1, 1 << 62, history.MAX_LINE)
-    return {"parquet_urls": [], "live_data": [json.loads(row) for row in rows]}
+    """No exported files, and so no boundary after which rows are live: the client then asks for pages of rows."""
+    return {"parquet_urls": [], "live_data": []}
 
 
 @field("Run.logLines")
@@ -518,12 +517,7 @@ def create_run_files(_: Any, context: Context, input: Row) -> Row:
         {"name": name, "upload_url": run_file_url(context, run, name, "PUT"), "display_name": name}
         for name in input["files"]
     ]
-    return {"run_i_d": global_id("Run", run["id"]), "upload_headers": [], "files": files}
-
-
-@field("CreateRunFilesPayload.runID")
-def created_run_id(payload: Row, _: Context) -> str:
-    return payload["run_i_d"]
+    return {"run_id": global_id("Run", run["id"]), "upload_headers": [], "files": files}
 
 
 @field("Mutation.markRunFilesUploaded")
