@@ -54,16 +54,13 @@ class Context(Stream):
             counts[self.below(len(values))] += 1
         handles = []
         for value, count in zip(values, counts, strict=True):
-            self.children = count
-            handles.append(self._written(value))
+            if count:
+                self.children = count - 1
+                handles.append(self.choice(_MAKERS[_kind(value)])(self, value, self.child_entropy))
+            else:
+                handles.append(value.text if type(value) is Value else value.define(self))
         self.children = 0
         return handles
-
-    def _written(self, value: Any) -> str:
-        if not self.children:
-            return value.text if type(value) is Value else value.define(self)
-        self.children -= 1
-        return self.choice(_MAKERS[_kind(value)])(self, value, self.child_entropy)
 
     def compose(self, question: str) -> str:
         """The definitions followed by `question`."""

@@ -44,9 +44,9 @@ class Stream:
 
     def below(self, count: int) -> int:
         """A uniform integer in [0, count)."""
-        pool = self._pool
         if count > _WIDEST:
             return self._below_wide(count)
+        pool = self._pool
         if pool < _LOW:
             pool = self._refill()
         self._pool, value = divmod(pool, count)
@@ -63,7 +63,7 @@ class Stream:
         return low + self.below(high - low + 1)
 
     def choice(self, options):
-        """One of `options`, a tuple or string."""
+        """One of `options`, a sequence."""
         return options[self.below(len(options))]
 
     def shuffled(self, items) -> list:
