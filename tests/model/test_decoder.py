@@ -170,10 +170,11 @@ def test_a_hard_window_makes_a_digits_answer_independent_of_farther_digits():
     assert not np.array_equal(apply(graphdef, params, changed)[0, -1], logits[0])
 
 
-def test_place_heads_start_looking_at_their_own_place_and_the_next():
+def test_place_heads_start_looking_at_this_place_and_the_next_of_other_numbers():
     _, params = decoder.init(dataclasses.replace(SMALL, place_heads=3, place_window=2), jax.random.key(0))
     expected = [[0, 0, 5, 0, 0], [0, 0, 0, 5, 0], [0, 0, 5, 0, 0]]
     assert params["layers"]["attention"]["place_bias"].tolist() == [expected] * 2
+    assert params["layers"]["attention"]["ordinal_bias"].tolist() == [[[-5, 0, 0, 0, 0]] * 3] * 2
 
 
 def test_parameters_are_a_plain_tree_with_layers_stacked():

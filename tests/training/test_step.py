@@ -196,7 +196,7 @@ def test_one_step_is_what_it_was():
     graphdef, state = fresh()
     state, metrics = train_steps(graphdef, state, some_batches(3), KNOBS)
     found = [float(metrics[name][-1]) for name in ("loss", "gradient_norm", "learning_rate")]
-    np.testing.assert_allclose(found, [4.209084, 2.268708, 0.01], rtol=1e-3)
+    np.testing.assert_allclose(found, [4.244543, 2.22076, 0.01], rtol=1e-3)
 
 
 TRAIN_ONCE = """

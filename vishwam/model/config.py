@@ -30,7 +30,7 @@ class DecoderConfig:
     place_heads: int = 2  # heads that see digits only, by relative place; the others carry no positions
     place_window: int = 3  # relative places from -window to window have a bias of their own
     place_hard_mask: bool = True  # digits outside the window are not seen, rather than seen without a bias
-    place_init: float = 5.0  # bias of head j at offset j mod 2 when training starts; 0 starts flat
+    place_init: float = 5.0  # bias of head j at offset j mod 2, and against its own number, at the start; 0 is flat
     place_ordinal: bool = True  # a learned bias by how many numbers ago the digit's number stands
     place_sink: bool = True  # place heads may attend to nothing, so a missing digit is told from a zero
     compute_dtype: str = "float32"

@@ -86,7 +86,9 @@ class PlaceValueAttention(Attention):
         offset_W = jnp.arange(-window, window + 1)
         self.place_bias = nnx.Param(config.place_init * (offset_W == preferred_H[:, None]).astype(jnp.float32))
         if config.place_ordinal:
-            self.ordinal_bias = nnx.Param(jnp.zeros((heads, ORDINAL_WINDOW + 1)))
+            # Starts turned to the other numbers: a token knows its own digit without attention.
+            own_number = jnp.arange(ORDINAL_WINDOW + 1) == 0
+            self.ordinal_bias = nnx.Param(jnp.tile(jnp.where(own_number, -config.place_init, 0.0), (heads, 1)))
         if config.place_sink:
             self.sink = nnx.Param(jnp.full((heads,), config.place_init))
 
