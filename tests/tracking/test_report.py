@@ -144,6 +144,8 @@ def test_results_are_those_of_the_trials(wandb_server, tmp_path, monkeypatch):
     text = "\n".join(block["content"] for block in found.spec["blocks"] if block["type"] == "markdown-block")
     assert "`position` = place" in text and "75.0%" in text
     assert f"checkpoint-{best.id}:best" in text
+    drawn = {name for panel in panels(found.spec) for name in panel["config"].get("metrics", ())}
+    assert metrics.HOST_RSS in drawn and metrics.DEVICE_USED not in drawn  # no trial had a device
     [bars] = [panel["config"] for panel in panels(found.spec) if panel["viewType"] == "Bar Chart"]
     assert bars["metrics"] == [metrics.exact_match(split, name) for split, names in SETS.items() for name in names]
 

@@ -19,6 +19,7 @@ from wandb_workspaces import expr
 from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import nearest
+from vishwam.monitoring.memory import nvml_handles
 from vishwam.tracking import metrics, sweeps
 
 SPLITS = ("interpolate", "extrapolate")
@@ -35,7 +36,7 @@ def resolve(text: str) -> tuple[str, str, str]:
     parts = text.strip("/").split("/")
     if len(parts) > 3 or not all(parts):
         raise BadInput(f"'{text}' is no sweep: write entity/project/id, or the id alone")
-    entity = parts[-3] if len(parts) == 3 else os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
+    entity = parts[-3] if len(parts) == 3 else os.environ.get("WANDB_ENTITY") or str(wandb.Api().default_entity)
     project = parts[-2] if len(parts) > 1 else os.environ.get("WANDB_PROJECT", "vishwam")
     return entity, project, parts[-1]
 
@@ -118,8 +119,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         wr.H1(text="Questions, answers and what the model said"),
         grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
         wr.H1(text="Memory and speed"),
-        wr.P(text="A device's own series appear where there is one: on a CPU only the host's."),
-        grid(*_resources()),
+        grid(*_resources(_on_device(trials))),
         wr.H1(text="Trials side by side"),
         grid(wr.RunComparer(diff_only="split", layout=wr.Layout(0, 0, FULL, 14))),
         wr.H1(text="Using the best checkpoint"),
@@ -229,7 +229,8 @@ def _by_set(exact: Sequence[str], grid: Any) -> list[Any]:
         _curve(name, name.removeprefix("exact_match/"), THIRD * (i % 3), 8 + 6 * (i // 3), top=1.0, size=(THIRD, 6))
         for i, name in enumerate(exact)
     ]
-    return [wr.H1(text="Every evaluation set"), grid(bars, *curves)]
+    caution = "A trial that has not learnt the range it trained on says nothing about what it could do beyond it."
+    return [wr.H1(text="Every evaluation set"), wr.P(text=caution), grid(bars, *curves)]
 
 
 def _curve(
@@ -254,15 +255,26 @@ def _curve(
     )
 
 
-def _resources() -> list[Any]:
+def _on_device(trials: Sequence[sweeps.Trial]) -> bool:
+    """Whether trials log memory of a device, or will."""
+    if trials:
+        return any(metrics.DEVICE_USED in trial.summary for trial in trials)
+    return bool(nvml_handles())
+
+
+def _resources(on_device: bool) -> list[Any]:
+    since_start = "RelativeTime(Process)"
     shown = [
-        (metrics.HOST_RSS, "Host memory of a trial, bytes", "RelativeTime(Wall)"),
-        (metrics.HEADROOM, "Memory never used, fraction", "RelativeTime(Wall)"),
         (metrics.TOKENS_PER_SECOND, "Tokens a second", metrics.STEP),
-        (metrics.DEVICE_USED, "Device memory in use, bytes", "RelativeTime(Wall)"),
-        (metrics.ALLOCATOR_PEAK, "Peak of the JAX allocator, bytes", "RelativeTime(Wall)"),
-        (metrics.GRADIENT_NORM, "Gradient norm", metrics.STEP),
+        (metrics.HOST_RSS, "Host memory of a trial, bytes", since_start),
+        (metrics.HEADROOM, "Memory never used, fraction", since_start),
     ]
+    if on_device:
+        shown += [
+            (metrics.DEVICE_USED, "Device memory in use, bytes", since_start),
+            (metrics.DEVICE_RESERVED, "Device memory kept by its driver, bytes", since_start),
+            (metrics.ALLOCATOR_PEAK, "Peak of the JAX allocator, bytes", since_start),
+        ]
     return [
         _curve(name, title, THIRD * (i % 3), 6 * (i // 3), over=over, size=(THIRD, 6))
         for i, (name, title, over) in enumerate(shown)
