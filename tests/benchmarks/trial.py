@@ -97,7 +97,7 @@ def _measure(folder: Path, command: list[str], environment: dict[str, str]) -> t
 
     runs = sorted(client.Api().sweep(path).runs, key=lambda run: run.created_at)
     claimed = [datetime.fromisoformat(run.created_at.replace("Z", "+00:00")).timestamp() for run in runs]
-    first = [next(iter(run.scan_history(keys=["_timestamp"], page_size=1)))["_timestamp"] for run in runs]
+    first = [min(row["_timestamp"] for row in run.scan_history(keys=["_timestamp"])) for run in runs]
     ends = dict(json.loads(line) for line in Path(environment["TRIAL_ENDS"]).read_text().splitlines())
     return first[0] - claimed[0], first[-1] - claimed[-1], first[-1] - ends[runs[-2].id]
 
