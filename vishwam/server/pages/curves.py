@@ -4,13 +4,18 @@ import fnmatch
 import json
 import sqlite3
 import struct
+import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
 
 from vishwam.server import history
+from vishwam.server.pages.queries import LIVE_STATES
 
 POINTS = 1000
+NEWEST_LINES = 50
+CACHED_CURVES = 4096
 HISTORY, EVENTS = history.HISTORY, history.EVENTS
 
 
@@ -64,12 +69,51 @@ def step_of(key: str, defined: list[tuple[str, str, bool]]) -> str | None:
 def metric_keys(db: sqlite3.Connection, rows: Sequence[sqlite3.Row], kind: int = HISTORY) -> list[str]:
     """Names of all metrics these runs logged, without the client's own and without those that only serve as an axis."""
     axes = {step for row in rows for _, step, _ in step_metrics(row["config_json"])} | {"train/step", "global_step"}
-    found = {key for row in rows for key in history.keys(db, row["id"], kind)}
+    ids = json.dumps([row["id"] for row in rows])
+    known = "SELECT DISTINCT key FROM series WHERE kind = ? AND run_id IN (SELECT value FROM json_each(?))"
+    found = {key for (key,) in db.execute(known, (kind, ids))}
+    # What is not in a chunk yet: by the summaries, and by each run's newest lines (a summary may leave metrics out).
+    table = ("history", "events")[kind]
+    newest = f"SELECT data_json FROM {table} WHERE run_id = ? ORDER BY line DESC LIMIT {NEWEST_LINES}"
+    for row in rows:
+        if kind == HISTORY:
+            found.update(key for key, _ in history.numbers(json.loads(row["summary_json"] or "{}")))
+        if kind == EVENTS or row["state"] in LIVE_STATES:
+            found.update(
+                key for (text,) in db.execute(newest, (row["id"],)) for key, _ in history.numbers(json.loads(text))
+            )
     return sorted(key for key in found if not key.startswith("_") and key not in axes)
 
 
+class Curves:
+    """Sampled curves, kept until their run grows: a page asks again for all runs whenever it is opened."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(
+        self, db: sqlite3.Connection, row: sqlite3.Row, keys: Sequence[str], x: str, kind: int, points: int
+    ) -> list[tuple[str, np.ndarray, np.ndarray]]:
+        """(key, x, y) of one run, x and y at most `points` long; see `curve`."""
+        lines = row["history_lines"] if kind == HISTORY else row["event_lines"]
+        version = (row["id"], kind, lines, row["heartbeat_at"], hash(row["config_json"]), x, points)
+        with self._lock:
+            found = {key: self._kept[(*version, key)] for key in keys if (*version, key) in self._kept}
+        missing = [key for key in keys if key not in found]
+        if missing:
+            found.update({key: (xs, ys) for key, xs, ys in curve(db, row, missing, x, kind, points)})
+        with self._lock:
+            for key in keys:
+                self._kept[(*version, key)] = found[key]
+                self._kept.move_to_end((*version, key))
+            while len(self._kept) > CACHED_CURVES:
+                self._kept.popitem(last=False)
+        return [(key, *found[key]) for key in keys]
+
+
 def curve(
-    db: sqlite3.Connection, row: sqlite3.Row, keys: Sequence[str], x: str, kind: int = HISTORY
+    db: sqlite3.Connection, row: sqlite3.Row, keys: Sequence[str], x: str, kind: int = HISTORY, points: int = POINTS
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """(key, x, y) of one run. x: 'step' (each metric's own), 'time' (seconds since the start), or a metric's name."""
     defined = step_metrics(row["config_json"])
@@ -88,7 +132,7 @@ def curve(
         if len(xs) > 1 and np.any(np.diff(xs) < 0):
             order = np.argsort(xs, kind="stable")
             xs, y = xs[order], y[order]
-        found.append((key, *sample(xs, y)))
+        found.append((key, *sample(xs, y, points)))
     return found
 
 

@@ -18,6 +18,7 @@ from vishwam.server.store import Store
 
 CONSOLE_LINES = 2000
 TABLE_ROWS = 1000
+FEW_RUNS = 40
 # Changes within this time reach the page as one message.
 GATHER_SECONDS = 0.25
 HEARTBEAT_SECONDS = 15
@@ -27,6 +28,8 @@ _ANSI = re.compile(
 
 
 def data_routes(store: Store) -> list[BaseRoute]:
+    kept = curves.Curves()
+
     def reading(answer: Callable[[sqlite3.Connection, dict, Request], object]) -> Callable[[Request], Response]:
         """A handler on a thread of its own: looks the project up and sends what `answer` returns as JSON."""
 
@@ -63,7 +66,9 @@ def data_routes(store: Store) -> list[BaseRoute]:
 
     async def curve_columns(request: Request) -> Response:
         wanted = json.loads(await request.body())
-        return Response(await run_in_threadpool(_curves, store, request, wanted), media_type="application/octet-stream")
+        return Response(
+            await run_in_threadpool(_curves, store, kept, request, wanted), media_type="application/octet-stream"
+        )
 
     async def changes(request: Request) -> Response:
         project = project_of(store.reader(), request)
@@ -207,15 +212,16 @@ def _here(wanted: dict | None, project: dict) -> bool:
     return wanted["name"] == project["name"] and wanted.get("entityName") in ("", None, project["entity"])
 
 
-def _curves(store: Store, request: Request, wanted: dict) -> bytes:
+def _curves(store: Store, kept: curves.Curves, request: Request, wanted: dict) -> bytes:
     db = store.reader()
     project = project_of(db, request)
     rows = queries.run_rows(db, project["id"], names=[str(name) for name in wanted["runs"]])
     kind = curves.EVENTS if wanted.get("kind") == "events" else curves.HISTORY
     keys = [str(key) for key in wanted["keys"]]
-    found = [
-        (row["name"], *one) for row in rows for one in curves.curve(db, row, keys, str(wanted.get("x") or "step"), kind)
-    ]
+    # Many runs share a chart's few hundred pixels.
+    points = curves.POINTS if len(rows) <= FEW_RUNS else curves.POINTS // 4
+    axis = str(wanted.get("x") or "step")
+    found = [(row["name"], *one) for row in rows for one in kept.of(db, row, keys, axis, kind, points)]
     return curves.pack([one for one in found if len(one[2])])
 
 

@@ -107,7 +107,7 @@ export class CurveChart {
         y: { distr: log ? 3 : 1, ...(yRange && { range: (u, low, high) => start(yRange, low, high) }) },
       },
       series: [{}, ...this.series.map((one) => ({
-        label: one.label, stroke: one.color, width: 1.6, dash: one.dash, spanGaps: false,
+        label: one.label, stroke: one.color, width: this.series.length > 40 ? 1 : 1.6, dash: one.dash, spanGaps: false,
         points: { show: longest < 40, size: 5, fill: one.color, stroke: one.color },
       }))],
       axes: [
@@ -148,10 +148,11 @@ export class CurveChart {
     this.tip.hidden = false;
     const box = this.root.getBoundingClientRect();
     const plot = u.over.getBoundingClientRect();
-    const x = plot.left - box.left + left;
-    const flip = x > box.width / 2;
-    this.tip.style.left = flip ? "" : `${x + 14}px`;
-    this.tip.style.right = flip ? `${box.width - x + 14}px` : "";
+    // Beside the cursor, on the side where the window has room.
+    const width = this.tip.offsetWidth;
+    const x = plot.left + left;
+    const start = x + 14 + width < document.documentElement.clientWidth - 6 ? x + 14 : Math.max(6, x - 14 - width);
+    this.tip.style.left = `${start - box.left}px`;
     this.tip.style.top = `${Math.max(0, plot.top - box.top + 4)}px`;
   }
 

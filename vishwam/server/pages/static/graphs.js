@@ -3,7 +3,7 @@
 /* global echarts */
 import { h } from "./dom.js";
 import { number, text, tick } from "./format.js";
-import { css, onThemeChange, ramp } from "./theme.js";
+import { MANY_RUNS, css, lessIsBetter, onThemeChange, ramp, shades } from "./theme.js";
 import { hover, onHover } from "./curves.js";
 
 /** One graph: `options()` makes the settings anew whenever data or theme change. */
@@ -82,8 +82,7 @@ export class Parallel extends Graph {
     const metric = columns.at(-1);
     this.set(() => {
       const axes = columns.map((column) => axisOf(runs.map(column.value), column.log));
-      const known = runs.map(metric.value).filter(isNumber);
-      const byMetric = runs.length > 12 && known.length > 1;
+      const shade = runs.length > MANY_RUNS ? shades(runs.map(metric.value), lessIsBetter(metric.name, metric.goal)) : null;
       const narrow = this.host.clientWidth < 520;
       return {
         ...base(),
@@ -95,19 +94,17 @@ export class Parallel extends Graph {
             ...axis, dim, name, inverse: Boolean(column.inverted), nameLocation: "end", nameGap: 14, ...axisStyle(),
             nameTextStyle: { color: css("ink"), fontSize: narrow ? 10 : 11.5, fontFamily: css("font") },
             axisLabel: { ...axisStyle().axisLabel, formatter: (value) => (typeof value === "number" ? tick(value) : value),
-              showMinLabel: true, showMaxLabel: true, textBorderColor: css("card"), textBorderWidth: 3 },
+              showMinLabel: true, showMaxLabel: true, backgroundColor: `${css("card")}d0`, padding: [1, 3], borderRadius: 3 },
             areaSelectStyle: { width: 16, borderColor: css("accent"), color: css("accent"), opacity: 0.18 },
           };
         }),
-        ...(byMetric && { visualMap: {
-          show: false, dimension: columns.length - 1, min: Math.min(...known), max: Math.max(...known), inRange: { color: ramp() } } }),
         tooltip: { ...base().tooltip, formatter: (event) => event.name },
         series: [{
           type: "parallel", inactiveOpacity: 0.06, activeOpacity: 1,
-          lineStyle: { width: 2, opacity: 0.85 }, emphasis: { lineStyle: { width: 4, opacity: 1 } },
-          data: runs.map((run) => ({
+          lineStyle: { width: shade ? 1.4 : 2, opacity: 0.85 }, emphasis: { lineStyle: { width: 4, opacity: 1 } },
+          data: runs.map((run, i) => ({
             id: run.id, name: run.label, value: columns.map((column, dim) => axes[dim].place(column.value(run)) ?? "-"),
-            ...(!byMetric && { lineStyle: { color: run.color, type: run.dash ?? "solid" } }),
+            lineStyle: shade ? { color: shade[i] } : { color: run.color, type: run.dash ?? "solid" },
           })),
         }],
       };
@@ -135,21 +132,21 @@ export function scatter(graph, runs, x, y, z) {
       .filter(({ at }) => at[0] !== undefined && at[0] !== null && isNumber(at[1]));
     const axes = [axisOf(points.map(({ at }) => at[0]), x.log), axisOf(points.map(({ at }) => at[1]), y.log ?? false)]
       .map(({ place, min, max, ...axis }) => ({ ...axis, ...(axis.type === "log" ? { min, max } : {}), ...axisStyle() }));
-    const shades = points.map(({ at }) => at[2]).filter(isNumber);
+    const third = points.map(({ at }) => at[2]).filter(isNumber);
     const name = { nameLocation: "middle", nameGap: 26 };
     return {
       ...base(),
       grid: { left: 62, right: 26, top: 14, bottom: 42 },
       xAxis: { ...axes[0], name: x.name, ...name, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
       yAxis: { ...axes[1], name: y.name, ...name, nameGap: 46, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
-      ...(shades.length > 1 && { visualMap: {
-        show: false, dimension: 2, min: Math.min(...shades), max: Math.max(...shades), inRange: { color: ramp() } } }),
+      ...(third.length > 1 && { visualMap: {
+        show: false, dimension: 2, min: Math.min(...third), max: Math.max(...third), inRange: { color: ramp() } } }),
       tooltip: { ...base().tooltip, formatter: ({ data }) => [data.name, `${x.name}  ${text(data.value[0])}`,
         `${y.name}  ${number(data.value[1])}`, ...(z ? [`${z.name}  ${text(data.value[2])}`] : [])].join("\n") },
       series: [{
         type: "scatter", symbolSize: 9,
         data: points.map(({ run, at }) => ({ name: run.label, value: typeof at[0] === "number" ? at : [text(at[0]), at[1], at[2]],
-          itemStyle: { opacity: 1, borderColor: css("card"), borderWidth: 1, ...(shades.length > 1 ? {} : { color: run.color }) } })),
+          itemStyle: { opacity: 1, borderColor: css("card"), borderWidth: 1, ...(third.length > 1 ? {} : { color: run.color }) } })),
       }],
     };
   });
@@ -187,7 +184,7 @@ export function bars(graph, runs, metrics, { low, high, format = number, title }
         ? runs.map((run) => ({ type: "bar", name: run.label, barMaxWidth: 34, barGap: "12%", itemStyle: colorOf(run), label: written,
           data: metrics.map((metric) => metric.value(run) ?? null) }))
         : [{ type: "bar", name: metrics[0]?.name ?? title, barMaxWidth: 22, label: written,
-          data: runs.map((run) => ({ value: metrics[0]?.value(run) ?? null, itemStyle: colorOf(run) })) }],
+          data: runs.map((run, i) => ({ value: metrics[0]?.value(run) ?? null, itemStyle: colorOf(run) })) }],
     };
   });
 }

@@ -6,7 +6,7 @@ import { CurveChart, hover, onHover } from "./curves.js";
 import { Parallel } from "./graphs.js";
 import { SortedTable, nameColumn, stateColumn, runtimeColumn, metricColumn, knobColumn, runAddress, swatch } from "./table.js";
 import { number, duration, ago, formatterOf, tickFormatterOf } from "./format.js";
-import { styleOf, onThemeChange } from "./theme.js";
+import { MANY_RUNS, lessIsBetter, onThemeChange, ramp, shades, styleOf } from "./theme.js";
 import "./times.js";
 
 const PREFERRED = ["validation/loss", "train/loss", "interpolate/exact_match", "extrapolate/exact_match"];
@@ -20,9 +20,22 @@ let outcome = null;
 const trials = new SortedTable($("#trials"), { empty: "No trial yet. Start an agent and trials appear here." });
 const parallel = new Parallel($("#parallel"), { onSelect: (ids) => trials.select(ids) });
 
-function style(runs) {
-  runs.forEach((run, i) => Object.assign(run, styleOf(i)));
+/** Few trials each have a colour; many are shaded by how well they do. */
+function style() {
+  const { runs } = answer;
+  const shade = runs.length > MANY_RUNS ? shades(runs.map((run) => run.summary[outcome]), lessIsBetter(outcome, goalOf(outcome))) : null;
+  runs.forEach((run, i) => Object.assign(run, shade ? { color: shade[i], dash: undefined } : styleOf(i)));
 }
+
+/** The runs in the order they are drawn: of many, the best on top. */
+function layered() {
+  if (answer.runs.length <= MANY_RUNS) return answer.runs;
+  const sign = lessIsBetter(outcome, goalOf(outcome)) ? -1 : 1;
+  const value = (run) => (typeof run.summary[outcome] === "number" ? sign * run.summary[outcome] : -Infinity);
+  return [...answer.runs].sort((a, b) => value(a) - value(b));
+}
+
+const goalOf = (key) => (key === answer.sweep.metric?.name ? answer.sweep.metric.goal ?? "minimize" : undefined);
 
 /** Metrics worth a chart from the start: the sweep's own, the project's usual ones, else the first four. */
 function firstMetrics() {
@@ -33,9 +46,9 @@ function firstMetrics() {
 
 async function load(changed = null) {
   answer = await json("runs", { sweep: page.sweep });
-  style(answer.runs);
   chosen = chosen?.touched ? chosen : Object.assign(firstMetrics(), { touched: false });
-  outcome ??= answer.sweep.metric?.name ?? null;
+  chooseOutcome();
+  style();
   drawHead();
   drawLegend();
   drawChoices();
@@ -61,7 +74,7 @@ function drawCurves() {
   for (const key of chosen) {
     if (!charts.has(key))
       charts.set(key, new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }));
-    const series = answer.runs.filter((run) => points.get(key)?.has(run.id)).map((run) => {
+    const series = layered().filter((run) => points.get(key)?.has(run.id)).map((run) => {
       const { x, y } = points.get(key).get(run.id);
       return { id: run.id, label: run.label, color: run.color, dash: run.dash, x, y };
     });
@@ -90,7 +103,11 @@ function drawHead() {
 
 function drawLegend() {
   const legend = $("#legend");
-  legend.hidden = answer.runs.length > 16;
+  if (answer.runs.length > MANY_RUNS) {
+    legend.replaceChildren(h("span", { class: "muted" }, `${outcome}: worse`),
+      h("i", { class: "ramp", style: { background: `linear-gradient(90deg, ${ramp().join(", ")})` } }), h("span", { class: "muted" }, "better"));
+    return;
+  }
   legend.replaceChildren(...answer.runs.map((run) => h("a", { href: runAddress(run.id), "data-run": run.id,
     mouseenter: () => hover(run.id), mouseleave: () => hover(null), focus: () => hover(run.id), blur: () => hover(null) }, swatch(run), run.label)));
 }
@@ -108,24 +125,40 @@ function drawChoices() {
   }, key)));
 }
 
+/** What counts as the outcome: the sweep's metric, until the reader chooses another. */
+function chooseOutcome() {
+  outcome ??= answer.sweep.metric?.name ?? "";
+  const numeric = numericKeys();
+  if (!numeric.includes(outcome)) outcome = numeric.find((key) => PREFERRED.includes(key)) ?? numeric[0] ?? outcome;
+}
+
+const numericKeys = () => [...new Set(answer.runs.flatMap((run) => Object.entries(run.summary)
+  .filter(([key, value]) => typeof value === "number" && !key.startsWith("_")).map(([key]) => key)))].sort();
+
+function redraw() {
+  style();
+  drawHead();
+  drawLegend();
+  drawTrials();
+  drawOutcome();
+  drawCurves();
+}
+
 function drawOutcome() {
-  const numeric = [...new Set(answer.runs.flatMap((run) => Object.entries(run.summary)
-    .filter(([key, value]) => typeof value === "number" && !key.startsWith("_")).map(([key]) => key)))].sort();
-  outcome = numeric.includes(outcome) ? outcome : numeric.find((key) => PREFERRED.includes(key)) ?? numeric[0] ?? outcome;
-  const select = h("select", { "aria-label": "Metric", change: (event) => { outcome = event.target.value; drawOutcome(); } },
+  const numeric = numericKeys();
+  const select = h("select", { "aria-label": "Metric", change: (event) => { outcome = event.target.value; redraw(); } },
     numeric.map((key) => h("option", { value: key, selected: key === outcome }, key)));
   if (document.activeElement?.parentElement?.id !== "outcome") $("#outcome").replaceChildren(...(numeric.length ? [select] : []));
   const columns = answer.knobs.map((knob) => ({ name: knob, log: answer.scales[knob] === "log" ? true : undefined, value: (run) => run.config[knob] }));
   const shown = answer.runs.filter((run) => typeof run.summary[outcome] === "number");
   $("#parallel").classList.toggle("waiting", !shown.length || !columns.length);
   if (shown.length && columns.length)
-    parallel.show(shown, [...columns, { name: outcome, log: false, value: (run) => run.summary[outcome] }]);
+    parallel.show(shown, [...columns, { name: outcome, log: false, goal: goalOf(outcome), value: (run) => run.summary[outcome] }]);
 }
 
 function drawTrials() {
   const { sweep, knobs, best } = answer;
-  const goal = (key) => (key === sweep.metric?.name ? sweep.metric.goal ?? "minimize"
-    : /exact_match|accuracy/.test(key) ? "maximize" : /loss/.test(key) ? "minimize" : undefined);
+  const goal = (key) => goalOf(key) ?? (/exact_match|accuracy/.test(key) ? "maximize" : /loss/.test(key) ? "minimize" : undefined);
   const logged = new Set(answer.runs.flatMap((run) => Object.keys(run.summary)));
   const metrics = [...new Set(["interpolate/exact_match", "extrapolate/exact_match", sweep.metric?.name, "validation/loss"])]
     .filter((key) => logged.has(key));
@@ -138,8 +171,8 @@ function drawTrials() {
 
 chartControls($("#controls"), settings, drawCurves, () => { points.clear(); loadCurves(null); });
 onHover((id) => {
-  for (const item of $("#legend").children) item.classList.toggle("dim", id !== null && item.dataset.run !== id);
+  for (const item of $("#legend").querySelectorAll("a")) item.classList.toggle("dim", id !== null && item.dataset.run !== id);
 });
-onThemeChange(() => { style(answer.runs); drawHead(); drawLegend(); drawTrials(); drawOutcome(); drawCurves(); });
+onThemeChange(redraw);
 await load();
 live(load);

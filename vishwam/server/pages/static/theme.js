@@ -21,3 +21,26 @@ export const css = (name) => getComputedStyle(document.documentElement).getPrope
 const RAMP_LIGHT = ["#c9b35a", "#9b9476", "#6c7a7d", "#3d5a80", "#0b2a6b"];
 const RAMP_DARK = ["#4a5a86", "#77797a", "#a49a72", "#d3be5c", "#fde73f"];
 export const ramp = () => (isDark() ? RAMP_DARK : RAMP_LIGHT);
+
+/** Whether less of a metric is better, by its goal in the sweep or else by its name. */
+export const lessIsBetter = (name, goal) => (goal ? goal === "minimize" : /loss|error|perplexity/i.test(name));
+
+/** More runs than this are told apart by how well they did, not each by a colour of its own. */
+export const MANY_RUNS = 12;
+
+/** One colour a value, by its rank: the strong end of the ramp is the best; grey where there is no number. */
+export function shades(values, less) {
+  const order = values.filter((value) => typeof value === "number" && Number.isFinite(value)).sort((a, b) => (less ? b - a : a - b));
+  const stops = ramp();
+  return values.map((value) => {
+    const rank = order.indexOf(value);
+    if (rank < 0) return css("quiet");
+    const place = (rank / Math.max(1, order.length - 1)) * (stops.length - 1);
+    const [low, high] = [stops[Math.floor(place)], stops[Math.ceil(place)]];
+    const mixed = [1, 3, 5].map((i) => {
+      const [a, b] = [low, high].map((color) => parseInt(color.slice(i, i + 2), 16));
+      return Math.round(a + (b - a) * (place % 1));
+    });
+    return `rgb(${mixed.join(" ")})`;
+  });
+}
