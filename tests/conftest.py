@@ -42,3 +42,9 @@ def wandb_env(address: Address, tmp: Path, **extra: str) -> dict[str, str]:
         "WANDB_AGENT_DISABLE_FLAPPING": "true",
         **extra,
     }
+
+
+@pytest.fixture
+def client_env(server: Address, tmp_path: Path) -> dict[str, str]:
+    """`wandb_env` for the session's server, in a folder of this test."""
+    return wandb_env(server, tmp_path)

@@ -27,6 +27,7 @@ log = logging.getLogger("vishwam.server")
 REAP_EVERY_SECONDS = 10.0
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 LOST_SECONDS = 300.0  # the client speaks every 15 to 30 s; W&B waits as long
+AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s: when it is silent too, machine or shell are gone
 
 
 def create_app(store: Store, open_pages: bool) -> Starlette:
@@ -70,13 +71,22 @@ def create_app(store: Store, open_pages: bool) -> Starlette:
     return Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={Refused: _refused, sqlite3.OperationalError: _storage_failed, OSError: _storage_failed},
+        exception_handlers={
+            Refused: _refused,
+            UnicodeEncodeError: _not_text,
+            sqlite3.OperationalError: _storage_failed,
+            OSError: _storage_failed,
+        },
     )
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refused)
     return refusal(error)
+
+
+async def _not_text(_: Request, __: Exception) -> Response:
+    return refusal(Refused(400, "half a surrogate pair is no text"))
 
 
 async def _storage_failed(_: Request, error: Exception) -> Response:
@@ -121,8 +131,10 @@ def reap(store: Store, now: float) -> None:
     """Ends runs that stopped speaking, and sweeps that have nothing left to do."""
     with store.transaction() as db:
         lost = db.execute(
-            "SELECT * FROM runs WHERE state IN ('pending', 'running', 'preempting') AND heartbeat_at < ?",
-            (now - LOST_SECONDS,),
+            "SELECT runs.* FROM runs LEFT JOIN agents ON agents.id = agent_id "
+            "WHERE runs.state IN ('pending', 'running', 'preempting') AND (runs.heartbeat_at < ? "
+            "OR (agents.heartbeat_at < ? AND runs.heartbeat_at < ?))",
+            (now - LOST_SECONDS, now - AGENT_LOST_SECONDS, now - AGENT_LOST_SECONDS),
         ).fetchall()
         for run in lost:
             if run["early_stopped"]:

@@ -48,7 +48,7 @@ def _member(context: Context, collection_id: int, alias: str) -> Row | None:
     )
     condition, value = "artifact_id", artifact_id
     if artifact_id is None:
-        if not (alias.startswith("v") and alias[1:].isdigit() and len(alias) < 12):
+        if not (alias.startswith("v") and alias[1:].isdecimal() and alias.isascii() and len(alias) < 12):
             return None
         condition, value = "memberships.version_index", int(alias[1:])
     return context.one(

@@ -83,9 +83,14 @@ def row_id(kind: str, text: str | None) -> int | None:
     return None
 
 
+def position(cursor: str | None) -> int:
+    """The count a cursor stands for; 0 for none and for anything we never gave out."""
+    return int(cursor) if cursor and cursor.isascii() and cursor.isdecimal() and len(cursor) < 16 else 0
+
+
 def connection(rows: list[Row], first: int | None, after: str | None, total: int | None = None) -> Row:
     """A page of `rows` after the cursor `after` (a count of rows passed)."""
-    start = int(after) if after and after.isdigit() else 0
+    start = position(after)
     end = len(rows) if first is None or first < 0 else start + first
     page = rows[start:end]
     edges = [{"node": row, "cursor": str(start + index + 1)} for index, row in enumerate(page)]
@@ -240,6 +245,8 @@ def _response(result: graphql.ExecutionResult) -> Response:
             original = error.original_error
             if isinstance(original, Refused):
                 status = original.status
+            elif isinstance(original, UnicodeEncodeError):
+                status = 400  # half a surrogate pair, which is no text
             elif original is not None and not isinstance(original, GraphQLError):
                 raise original
     return json_response(payload, status)

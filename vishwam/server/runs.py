@@ -10,7 +10,7 @@ from typing import Any
 
 from vishwam.server import filters, history
 from vishwam.server.files import run_file_url
-from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
+from vishwam.server.graphql import Context, Row, connection, field, global_id, position, row_id
 from vishwam.server.queries import check_name, find_project, make_project, project_by_id
 from vishwam.server.web import Refused
 
@@ -441,7 +441,7 @@ def run_logs(
     last: int | None = None,
     useImprovedPagination: bool | None = None,
 ) -> Row:
-    start = int(after) + 1 if after and after.isdigit() and len(after) < 10 else 0
+    start = position(after) + 1 if after else 0
     if last is not None:
         start = max(start, run["log_lines"] - max(last, 0))
     limit = min(first if first is not None and first >= 0 else 10_000, 100_000)
@@ -530,6 +530,5 @@ def delete_files(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
         for text in input["files"]:
             run_text, _sep, name = text.partition(":")
-            if run_text.isdigit():
-                db.execute("DELETE FROM files WHERE run_id = ? AND name = ?", (int(run_text), name))
+            db.execute("DELETE FROM files WHERE run_id = ? AND name = ?", (position(run_text), name))
     return {"success": True}

@@ -40,10 +40,7 @@ class Scheduler:
                 settle(db, sweep_id)
                 sweep = dict(db.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone())
             if live:
-                canceled = sweep["state"] == "CANCELED"
-                return [
-                    {"type": "stop", "run_id": run["name"]} for run in live if canceled or run["stop_requested"]
-                ]  # fmt: skip
+                return [{"type": "stop", "run_id": run["name"]} for run in live if run["stop_requested"]]
             if sweep["state"] in OVER:
                 return [{"type": "exit"}]
             if sweep["state"] == "PAUSED":

@@ -10,6 +10,7 @@ from vishwam.server import hyperband, search
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
 from vishwam.server.queries import make_project, project_by_id
 from vishwam.server.runs import json_object, new_name
+from vishwam.server.scheduler import LIVE
 from vishwam.server.web import Refused
 
 _STATES = ("PENDING", "RUNNING", "PAUSED", "STOPPED", "FINISHED", "CANCELED", "CRASHED")
@@ -112,6 +113,11 @@ def _change(context: Context, sweep: Row, input: Row, now: float) -> None:
     changes: Row = {"updated_at": now}
     if input.get("state"):
         changes["state"] = input["state"]
+        if input["state"] == "CANCELED":
+            context.db.execute(
+                f"UPDATE runs SET stop_requested = 1 WHERE sweep_id = ? AND state IN {LIVE}",
+                (sweep["id"],),
+            )
     if input.get("displayName"):
         changes["display_name"] = input["displayName"]
     if input.get("description"):

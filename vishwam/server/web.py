@@ -122,7 +122,7 @@ def authorize(store: Store, request: Request) -> None:
     if signature:
         path = unquote(request.scope["raw_path"].decode("latin-1").partition("?")[0])
         expected = _signature(store, request.method, path, expires)
-        fresh = expires.isdigit() and len(expires) < 12 and int(expires) > time.time()
+        fresh = expires.isascii() and expires.isdecimal() and len(expires) < 12 and int(expires) > time.time()
         if fresh and hmac.compare_digest(expected.encode(), signature.encode()):
             return
     user_of(store, request)
