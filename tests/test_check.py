@@ -120,7 +120,6 @@ def test_a_mistyped_knob_is_named_by_the_command_itself(tmp_path):
         ),
         ("  position:\n    value: rope\n  position:\n    value: place\n", ["sweep.yaml:9", "already on line 7"]),
         ("  batch_size:\n    value: 100000000\n", ["needs about", "host memory", "batch_size"]),
-        ("  max_digits:\n    value: 30\n", ["question", "length_buckets"]),
     ],
 )
 def test_a_wrong_knob_is_named_with_its_line(tmp_path, capsys, parameters, words):
@@ -160,6 +159,12 @@ def test_a_wrong_knob_is_named_with_its_line(tmp_path, capsys, parameters, words
 def test_a_wrong_sweep_is_named_with_its_line(tmp_path, capsys, old, new, words):
     message = complaint(tmp_path, SWEEP.replace(old, new), capsys)
     assert all(word in message for word in words), message
+
+
+def test_questions_that_no_length_bucket_holds_are_found_before_a_trial_meets_them(tmp_path, capsys):
+    (tmp_path / "short.gin").write_text("LoopConfig.length_buckets = (20,)\n")
+    message = complaint(tmp_path, SWEEP.replace("gin/math.gin", f"gin/math.gin\n  - {tmp_path}/short.gin"), capsys)
+    assert "of arithmetic__add_or_sub is 34 tokens long" in message and "length_buckets (20,)" in message
 
 
 def test_a_missing_file_names_its_neighbour(capsys):
