@@ -1,0 +1,95 @@
+"""One run's life: logged, watched, resumed, read back by wandb.Api()."""
+
+from tests.conformance.conftest import Script, graphql
+from vishwam.server.local import Address
+
+
+def test_everything_a_run_logs_comes_back(script: Script) -> None:
+    seen = script(
+        """
+        import pathlib, wandb
+        config = {"a": 1, "nested": {"b": [1, 2]}}
+        with wandb.init(project="life", config=config, tags=["t"], group="g", notes="n") as run:
+            run.define_metric("validation/loss", step_metric="train/step")
+            for step in range(7):
+                run.log({"loss": 1 / (step + 1), "train/step": 10 * step, "deep": {"x": step}, "bad": float("nan")})
+            run.log({"table": wandb.Table(columns=["q", "a"], data=[["1+1", "2"]]), "h": wandb.Histogram([1, 2, 2])})
+            run.summary["text"] = "done"
+            run.alert("title", "words", level=wandb.AlertLevel.WARN)
+            pathlib.Path("note.txt").write_text("kept")
+            run.save("note.txt", policy="now")
+            print("a line on the console")
+            name = f"{run.entity}/{run.project}/{run.id}"
+        run = wandb.Api().run(name)
+        rows = list(run.scan_history())
+        run.file("note.txt").download("got", replace=True)
+        result(
+            state=run.state, config=run.config, tags=run.tags, group=run.group, notes=run.notes, name=name,
+            losses=[row["loss"] for row in run.scan_history(keys=["loss"])],
+            sampled=[row["loss"] for row in run.history(keys=["loss"], pandas=False)],
+            system=len(run.history(stream="system", pandas=False)) > 0,
+            deep=rows[6]["deep"], nan=repr(rows[0]["bad"]), table=rows[7]["table"]["_type"],
+            text=run.summary["text"], last=run.lastHistoryStep,
+            files=sorted(file.name for file in run.files()), kept=pathlib.Path("got/note.txt").read_text(),
+            user=run.user.username,
+        )
+        """
+    )
+    losses = [1 / (step + 1) for step in range(7)]
+    assert seen["state"] == "finished"
+    assert seen["config"] == {"a": 1, "nested": {"b": [1, 2]}}
+    assert (seen["tags"], seen["group"], seen["notes"], seen["user"]) == (["t"], "g", "n", "local")
+    assert seen["losses"] == seen["sampled"] == losses
+    assert seen["deep"] == {"x": 6} and seen["nan"] == "nan" and seen["table"] == "table-file"
+    assert seen["text"] == "done" and seen["last"] == 7 and seen["system"]
+    assert seen["kept"] == "kept"
+    assert {"config.yaml", "note.txt", "output.log", "wandb-metadata.json", "wandb-summary.json"} <= set(seen["files"])
+
+
+def test_a_resumed_run_goes_on_where_it_was(script: Script, server: Address) -> None:
+    code = """
+        import wandb
+        run = wandb.init(project="resumed", config={"x": 1})
+        result(resumed=run.resumed, start=run.starting_step)
+        for value in range(3):
+            run.log({"value": value})
+            print("line", value)
+        run.finish(exit_code=int(sys.argv[1]))
+        """
+    environment = {"WANDB_RUN_ID": "again", "WANDB_RESUME": "allow"}
+    assert script(code, "1", **environment) == {"resumed": False, "start": 0}
+    assert script(code, "0", **environment) == {"resumed": True, "start": 3}
+    run = graphql(
+        server,
+        """query { project(name: "resumed", entityName: "local") { run(name: "again") {
+        state historyLineCount history logLines(first: 100) { edges { node { line } } } } } }""",
+    )["project"]["run"]
+    assert run["state"] == "finished" and run["historyLineCount"] == 6
+    steps = [row.split('"_step":')[1].split(",")[0].rstrip("}") for row in run["history"]]
+    assert steps == ["0", "1", "2", "3", "4", "5"]
+    lines = [edge["node"]["line"] for edge in run["logLines"]["edges"]]
+    assert [line for line in lines if line.startswith("line")] == ["line 0", "line 1", "line 2"] * 2
+
+
+def test_runs_are_filtered_and_ordered_by_the_server(script: Script) -> None:
+    seen = script(
+        """
+        import wandb
+        for a, loss in ((1, 0.5), (2, 0.25), (3, 1.0)):
+            with wandb.init(project="filters", name=f"run-{a}", config={"a": a, "deep": {"k": a * 10}}) as run:
+                run.log({"loss": loss})
+        api = wandb.Api()
+        def names(filters=None, **more): return [run.name for run in api.runs("local/filters", filters or {}, **more)]
+        result(
+            all=names(), best=names(order="+summary_metrics.loss"), worst=names(order="-summary_metrics.loss"),
+            equal=names({"config.a": 2}), value=names({"config.a.value": 2}), nested=names({"config.deep.value.k": 30}),
+            either=names({"$or": [{"config.a": 1}, {"summary_metrics.loss": {"$gte": 1}}]}),
+            regex=names({"display_name": {"$regex": "[12]$"}}), none=names({"state": "crashed"}),
+            pages=names(per_page=1),
+        )
+        """
+    )
+    assert seen["all"] == seen["pages"] == ["run-1", "run-2", "run-3"]
+    assert seen["best"] == ["run-2", "run-1", "run-3"] and seen["worst"] == ["run-3", "run-1", "run-2"]
+    assert seen["equal"] == seen["value"] == ["run-2"] and seen["nested"] == ["run-3"]
+    assert seen["either"] == ["run-1", "run-3"] and seen["regex"] == ["run-1", "run-2"] and seen["none"] == []
