@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 
 from starlette.concurrency import run_in_threadpool
@@ -22,6 +23,7 @@ FEW_RUNS = 40
 # Changes within this time reach the page as one message.
 GATHER_SECONDS = 0.25
 HEARTBEAT_SECONDS = 15
+RECENT_SECONDS = 10
 _ANSI = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]|[\x00-\x08\x0b\x0c\x0e-\x1f]"
 )
@@ -35,8 +37,7 @@ def data_routes(store: Store) -> list[BaseRoute]:
 
         def handler(request: Request) -> Response:
             db = store.reader()
-            found = answer(db, project_of(db, request), request)
-            return found if isinstance(found, Response) else JSONResponse(found)
+            return JSONResponse(queries.finite(answer(db, project_of(db, request), request)))
 
         return handler
 
@@ -65,9 +66,14 @@ def data_routes(store: Store) -> list[BaseRoute]:
         )
 
     async def curve_columns(request: Request) -> Response:
-        wanted = json.loads(await request.body())
+        try:
+            wanted = json.loads(await request.body())
+            names, keys = [str(one) for one in wanted["runs"]], [str(one) for one in wanted["keys"]]
+        except (ValueError, KeyError, TypeError):
+            raise HTTPException(400, "the body is not {runs: [...], keys: [...]}") from None
         return Response(
-            await run_in_threadpool(_curves, store, kept, request, wanted), media_type="application/octet-stream"
+            await run_in_threadpool(_curves, store, kept, request, names, keys, wanted),
+            media_type="application/octet-stream",
         )
 
     async def changes(request: Request) -> Response:
@@ -103,6 +109,13 @@ def run_of(db: sqlite3.Connection, project: dict, request: Request) -> sqlite3.R
     if not rows:
         raise HTTPException(404, "no such run")
     return rows[0]
+
+
+def whole(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise HTTPException(400, f"{name} is not a number")
+    return int(text)
 
 
 def _sweep(db: sqlite3.Connection, project: dict, name: str | None) -> dict | None:
@@ -154,7 +167,7 @@ def _run(db: sqlite3.Connection, project: dict, request: Request) -> dict:
 
 def _console(db: sqlite3.Connection, project: dict, request: Request) -> dict:
     row = run_of(db, project, request)
-    after = int(request.query_params.get("after", 0))
+    after = whole(request, "after")
     lines = queries.console(db, row["id"], after, CONSOLE_LINES)
     return {
         "first": lines[0]["line"] if lines else after,
@@ -181,9 +194,9 @@ def _importance(db: sqlite3.Connection, project: dict, request: Request) -> dict
 
 def _grid(db: sqlite3.Connection, project: dict, request: Request) -> dict:
     """The runs of one panel grid of a report: every run of its enabled run sets once, oldest first (for its colour)."""
-    row = queries.report(db, project["id"], int(request.query_params.get("view", 0)))
+    row = queries.report(db, project["id"], whole(request, "view"))
     all_grids = report.grids(report.parse(row["spec_json"])) if row else []
-    number = int(request.query_params.get("grid", 0))
+    number = whole(request, "grid")
     if not 0 <= number < len(all_grids):
         raise HTTPException(404, "no such panel grid")
     sets = [one for one in all_grids[number].get("runSets") or [] if one.get("enabled", True)]
@@ -212,12 +225,13 @@ def _here(wanted: dict | None, project: dict) -> bool:
     return wanted["name"] == project["name"] and wanted.get("entityName") in ("", None, project["entity"])
 
 
-def _curves(store: Store, kept: curves.Curves, request: Request, wanted: dict) -> bytes:
+def _curves(
+    store: Store, kept: curves.Curves, request: Request, names: list[str], keys: list[str], wanted: dict
+) -> bytes:
     db = store.reader()
     project = project_of(db, request)
-    rows = queries.run_rows(db, project["id"], names=[str(name) for name in wanted["runs"]])
+    rows = queries.run_rows(db, project["id"], names=names)
     kind = curves.EVENTS if wanted.get("kind") == "events" else curves.HISTORY
-    keys = [str(key) for key in wanted["keys"]]
     # Many runs share a chart's few hundred pixels.
     points = curves.POINTS if len(rows) <= FEW_RUNS else curves.POINTS // 4
     axis = str(wanted.get("x") or "step")
@@ -229,6 +243,9 @@ async def _changes(store: Store, project_id: int) -> AsyncIterator[str]:
     """Server-sent events: the ids of the runs that changed, "" standing for the project itself."""
     yield "retry: 2000\n\n"
     with store.changes.subscribe() as subscription:
+        # What changed after the page read it and before it listened.
+        if names := _lately(store.reader(), project_id):
+            yield f"data: {json.dumps(names)}\n\n"
         while True:
             try:
                 changed = await asyncio.wait_for(subscription.next(), HEARTBEAT_SECONDS)
@@ -241,6 +258,16 @@ async def _changes(store: Store, project_id: int) -> AsyncIterator[str]:
             names = _names(store.reader(), rows)
             yield f"data: {json.dumps(names)}\n\n"
             await asyncio.sleep(GATHER_SECONDS)
+
+
+def _lately(db: sqlite3.Connection, project_id: int) -> list[str]:
+    since = time.time() - RECENT_SECONDS
+    rows = db.execute(
+        "SELECT name FROM runs WHERE project_id = ? AND MAX(COALESCE(heartbeat_at, 0), COALESCE(ended_at, 0)) > ?",
+        (project_id, since),
+    ).fetchall()
+    sweeps = db.execute("SELECT 1 FROM sweeps WHERE project_id = ? AND updated_at > ?", (project_id, since)).fetchone()
+    return [row["name"] for row in rows] + ([""] if sweeps else [])
 
 
 def _names(db: sqlite3.Connection, rows: list[int]) -> list[str]:

@@ -125,7 +125,7 @@ def page_routes(store: Store) -> list[BaseRoute]:
             }
             for grid in report.grids(spec)
         ]
-        page = {"entity": project["entity"], "project": project["name"], "view": number, "grids": grids}
+        page = {"entity": project["entity"], "project": project["name"], "view": number, "grids": queries.finite(grids)}
         width = spec.get("width") if spec.get("width") in ("readable", "fixed", "fluid") else "readable"
         values: dict[str, Any] = {"blocks": report.blocks(spec), "markdown": report.markdown, "width": width}
         return render("report.html", project=project, view=view, page=page, **values)

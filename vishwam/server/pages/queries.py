@@ -123,7 +123,7 @@ def _run(row: sqlite3.Row) -> dict:
         if isinstance(value, dict):
             media[key] = {name: value.get(name) for name in ("_type", "path", "nrows", "ncols", "format", "caption")}
         elif not key.startswith("_wandb"):
-            summary[key] = number(value)
+            summary[key] = value
     started = row["started_at"] or row["created_at"]
     live = row["state"] in LIVE_STATES
     ended = row["ended_at"] or (time.time() if live and row["started_at"] else row["heartbeat_at"]) or started
@@ -141,7 +141,7 @@ def _run(row: sqlite3.Row) -> dict:
         "job_type": row["job_type"],
         "host": row["host"],
         "tags": json.loads(row["tags_json"] or "[]"),
-        "config": {key: number(value) for key, value in flatten(config).items()},
+        "config": flatten(config),
         "summary": summary,
         "media": media,
     }
@@ -158,10 +158,16 @@ def flatten(value: dict, prefix: str = "", keep_typed: bool = False) -> dict[str
     return flat
 
 
-def number(value: Any) -> Any:
-    """The client writes NaN and infinities as strings; JSON for a browser has neither: they leave as strings."""
+def finite(value: Any) -> Any:
+    """What a browser can read as JSON: NaN, infinities and whole numbers beyond 2**53 leave as strings."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, int) and abs(value) > 2**53:
+        return str(value)
     return value
 
 
@@ -213,7 +219,8 @@ def short(value: Any) -> str:
 def best(found: list[dict], metric: dict) -> dict | None:
     """The run with the best last value of the sweep's metric; None before any run logged it."""
     name, sign = metric.get("name"), -1 if metric.get("goal") == "maximize" else 1
-    scored = [(sign * value, run) for run in found if isinstance(value := run["summary"].get(name), int | float)]
+    values = ((run["summary"].get(name), run) for run in found)
+    scored = [(sign * value, run) for value, run in values if isinstance(value, int | float) and math.isfinite(value)]
     return min(scored, key=lambda pair: pair[0])[1] if scored else None
 
 

@@ -40,26 +40,50 @@ export async function curves(runs, keys, x, kind = "history") {
   });
 }
 
-/** Calls back with the ids of the runs that changed, at most once a `pause`; shows on the page whether it is live. */
-export function live(callback, pause = 500) {
+/**
+ * Loads the page through `callback(null)`, then calls it with the ids of the runs that changed, at most once a `pause`;
+ * with null again after an interruption. The dot on the page shows whether it is live.
+ */
+export async function live(callback, pause = 500) {
   const dot = $("#live");
   let changed = new Set();
+  let everything = false;
   let timer = null;
-  let busy = false;
+  let busy = true;
+  let source = null;
+  let interrupted = false;
+
   async function flush() {
     timer = null;
-    if (busy) { timer = setTimeout(flush, pause); return; }
-    const runs = changed;
+    if (busy) return;
+    const runs = everything ? null : changed;
     changed = new Set();
+    everything = false;
     busy = true;
-    try { await callback(runs); } catch (error) { console.error(error); } finally { busy = false; }
+    try { await callback(runs); } catch (error) { console.error(error); }
+    busy = false;
+    if (changed.size || everything) timer ??= setTimeout(flush, pause);
   }
-  const source = new EventSource(address("changes", {}));
-  source.onmessage = (event) => {
-    for (const run of JSON.parse(event.data)) changed.add(run);
-    timer ??= setTimeout(flush, pause);
-  };
-  source.onopen = () => { dot.className = "on"; dot.title = "New points appear by themselves"; };
-  source.onerror = () => { dot.className = "off"; dot.title = "The server does not answer; trying again"; };
+  function connect() {
+    source = new EventSource(address("changes", {}));
+    source.onmessage = (event) => {
+      for (const run of JSON.parse(event.data)) changed.add(run);
+      timer ??= setTimeout(flush, pause);
+    };
+    source.onopen = () => {
+      if (interrupted) { everything = true; timer ??= setTimeout(flush, 0); }
+      interrupted = false;
+      dot.className = "on";
+      dot.title = "New points appear by themselves";
+    };
+    source.onerror = () => { interrupted = true; dot.className = "off"; dot.title = "The server does not answer; trying again"; };
+  }
+  // A browser opens six connections to one server: a page nobody looks at gives its own back.
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) { source.close(); interrupted = true; } else if (source.readyState === EventSource.CLOSED) connect();
+  });
   addEventListener("pagehide", () => source.close());
+  connect();
+  try { await callback(null); } finally { busy = false; }
+  if (changed.size) timer ??= setTimeout(flush, 0);
 }

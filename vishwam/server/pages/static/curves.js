@@ -139,11 +139,12 @@ export class CurveChart {
       .filter((row) => row.at !== null && u.series[row.i].show)
       .map((row) => ({ ...row, y: u.data[row.i][row.at], distance: Math.abs(u.valToPos(u.data[row.i][row.at], "y") - top) }));
     if (!rows.length) { this.tip.hidden = true; return; }
-    const shown = rows.sort((a, b) => a.distance - b.distance).slice(0, 6).sort((a, b) => b.y - a.y);
+    rows.sort((a, b) => a.distance - b.distance);
+    const shown = rows.slice(0, 6).sort((a, b) => b.y - a.y);
     const at = u.data[0][rows[0].at];
     this.tip.replaceChildren(
       h("div", { class: "at" }, this.options.x === "time" ? duration(at) : `${this.options.xLabel || "step"} ${number(at)}`),
-      ...shown.map(({ one, y }) => h("div", { class: "row" }, h("i", { style: { background: one.color } }),
+      ...shown.map(({ one, y }) => h("div", { class: one === rows[0].one ? "row near" : "row" }, h("i", { style: { background: one.color } }),
         h("span", { class: "name" }, one.label), h("b", {}, this.format(y)))));
     this.tip.hidden = false;
     const box = this.root.getBoundingClientRect();

@@ -58,5 +58,4 @@ function drawCurves() {
 
 chartControls($("#controls"), settings, drawCurves, loadCurves);
 onThemeChange(() => { draw(); drawCurves(); });
-await load();
-live(load, 1000);
+await live(load, 1000);

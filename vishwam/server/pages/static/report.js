@@ -75,6 +75,5 @@ const tables = [...document.querySelectorAll("[data-table]")];
 
 const load = (changed = null) => Promise.all([...grids.map((grid) => grid.load(changed)), ...tables.map(drawTable)]);
 onThemeChange(() => grids.forEach((grid) => { grid.style(); grid.draw(); }));
-await load();
+await live(load, 700);
 $("main").dataset.drawn = "yes";
-live(load, 700);

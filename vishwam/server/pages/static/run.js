@@ -159,5 +159,4 @@ $("#console").addEventListener("scroll", (event) => {
   const box = event.target;
   $("#follow").checked = box.scrollTop + box.clientHeight > box.scrollHeight - 30;
 });
-await load();
-live((changed) => (changed.has(page.run) ? load() : null));
+await live((changed) => (changed === null || changed.has(page.run) ? load() : null));

@@ -174,5 +174,4 @@ onHover((id) => {
   for (const item of $("#legend").querySelectorAll("a")) item.classList.toggle("dim", id !== null && item.dataset.run !== id);
 });
 onThemeChange(redraw);
-await load();
-live(load);
+await live(load);
