@@ -9,7 +9,6 @@ import pytest
 
 from vishwam import check, cli, config
 from vishwam.errors import BadInput
-from vishwam.monitoring import memory as device_memory
 from vishwam.training import memory
 
 ROOT = Path(__file__).parent.parent
@@ -186,7 +185,7 @@ def test_ranges_and_a_cap_are_sound(tmp_path):
 
 
 def test_a_trial_that_does_not_fit_its_gpu_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(device_memory, "device_limit", lambda: (10_000_000, "GPU memory that JAX may take"))
+    monkeypatch.setattr(check, "device_limit", lambda: (10_000_000, "GPU memory that JAX may take"))
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     with pytest.raises(BadInput, match=r"about \d+ MB, more than the 10 MB of GPU memory"):
         check.check(tmp_path / "sweep.yaml")

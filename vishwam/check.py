@@ -17,6 +17,7 @@ from data_pipelines import BadInput as BadData
 from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import Knob, nearest
+from vishwam.monitoring.memory import device_limit
 from vishwam.tracking import metrics, sweep_file
 from vishwam.tracking.sweep_file import Parameter, SweepFile
 
@@ -79,15 +80,8 @@ def check(path: str | Path) -> Report:
         _check_parameter(parameter, base, fixed)
     _check_metric(sweep, base)
     experiments = _corners(sweep, gin_files, fixed)
-    sizes = [_check_experiment(experiment, sweep.file) for experiment in experiments]
-    needed = max(memory for _, memory in sizes)
-    limit, limit_of = _device_limit()
-    if needed > limit:
-        raise BadInput(
-            f"{sweep.file}: a trial needs about {_size(needed)}, more than the {_size(limit)} of {limit_of}; "
-            "lower batch_size or the model's size"
-        )
-    counts = [count for count, _ in sizes]
+    limit, limit_of = device_limit()
+    counts, needs = zip(*(prove(experiment, sweep.file) for experiment in experiments), strict=True)
     return Report(
         file=sweep.file,
         trials=sweep.trials,
@@ -96,7 +90,7 @@ def check(path: str | Path) -> Report:
         metric=f"{sweep.goal} {sweep.metric}" if sweep.metric else None,
         first_stop=sweep.first_stop,
         parameters=(min(counts), max(counts)),
-        memory=needed,
+        memory=max(needs),
         limit=limit,
         limit_of=limit_of,
     )
@@ -198,8 +192,17 @@ def _corners(sweep: SweepFile, gin_files: Sequence[str], fixed: Sequence[str]) -
     return list(distinct.values())
 
 
-def _check_experiment(experiment: Any, file: str) -> tuple[int, int]:
-    """Parameters, and bytes that training needs."""
+def prove(experiment: Any, source: str) -> tuple[int, int]:
+    """Proves that one trial can begin: tokeniser, length buckets, shapes, memory. Nothing is computed.
+
+    source: where the experiment comes from, for the message.
+
+    Returns:
+        Parameters of the model, and bytes that training needs by estimate.
+
+    Raises:
+        BadInput: it can't.
+    """
     from vishwam.training import loop, memory
 
     try:
@@ -208,9 +211,15 @@ def _check_experiment(experiment: Any, file: str) -> tuple[int, int]:
         model = loop.model_config(experiment, tokenizer)
         parameters = memory.parameter_count(model)
     except (BadData, ValueError, TypeError) as error:
-        raise BadInput(f"{file}: {str(error).splitlines()[0]}") from None
-    width = max(experiment.loop.length_buckets)
-    return parameters, memory.estimate(model, parameters, experiment.loop.batch_size, width)
+        raise BadInput(f"{source}: {str(error).splitlines()[0]}") from None
+    needed = memory.estimate(model, parameters, experiment.loop.batch_size, max(experiment.loop.length_buckets))
+    limit, limit_of = device_limit()
+    if needed > limit:
+        raise BadInput(
+            f"{source}: a trial needs about {_size(needed)}, more than the {_size(limit)} of {limit_of}; "
+            "lower batch_size or the model's size"
+        )
+    return parameters, needed
 
 
 def _check_lengths(data: Any, length_buckets: Sequence[int], tokenizer: "MathTokenizer") -> None:
@@ -227,12 +236,6 @@ def _tokenizer(wanted: Any) -> "MathTokenizer":
     from vishwam import state, trial
 
     return trial.open_tokenizer(wanted, state.folder())
-
-
-def _device_limit() -> tuple[int, str]:
-    from vishwam.monitoring.memory import device_limit
-
-    return device_limit()
 
 
 def _size(count: float) -> str:
