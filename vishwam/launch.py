@@ -23,9 +23,6 @@ from vishwam.errors import BadInput
 # The agent and its trial get this long to save a checkpoint and say goodbye after Ctrl-C.
 GRACE_SECONDS = 20
 
-# How lines begin that the client writes for itself: its messages, its log, its threads.
-CHATTER = ("wandb:", "20", "Exception in thread wandb-", "\t")
-
 UNFINISHED = ("PENDING", "RUNNING")
 
 
@@ -57,6 +54,7 @@ def run(file: Path, count: int | None) -> int:
 
     began = time.monotonic()
     code = run_agent(path, count)
+    make_report(path)  # Now with the figures of the trials in its text.
     trials = sweeps.trials(path)
     say("", sweeps.table(trials), "")
     say(f"sweep         {path} is {sweeps.state(path)} after {time.monotonic() - began:.0f} s here")
@@ -64,6 +62,9 @@ def run(file: Path, count: int | None) -> int:
     best = sweeps.best(trials)
     if best:
         say(f"evaluate      .venv/bin/vishwam evaluate {'/'.join(path.split('/')[:2])}/checkpoint-{best.id}:best")
+    failed = [trial for trial in trials if trial.state in ("failed", "crashed")]
+    if failed:
+        say(f"failed        {len(failed)} of {len(trials)} trials; what they said: {agent_log(path)}")
     if code:
         return code
     return 0 if any(trial.state == "finished" for trial in trials) else 1
@@ -132,14 +133,14 @@ def run_agent(path: str, count: int | None) -> int:
     this process dies: no trial outlives the script that started it.
     """
     command = [_wandb(), "agent", "--forward-signals", *(["--count", str(count)] if count else []), path]
-    log = state.folder() / "logs" / f"agent-{path.split('/')[-1]}.log"
+    log = agent_log(path)
     log.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(log.open("a"))
         agent = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=file,
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
@@ -155,7 +156,7 @@ def run_agent(path: str, count: int | None) -> int:
             code = agent.wait()
         except KeyboardInterrupt:
             say("", "stopping: the trial saves its checkpoint ...")
-            _end(agent, agent.stdout, file)
+            _end(agent)
             say("stopped; start again to go on from here")
             return 130
     if code:
@@ -163,19 +164,17 @@ def run_agent(path: str, count: int | None) -> int:
     return code
 
 
+def agent_log(path: str) -> Path:
+    """Where the agents of a sweep and its trials leave what they say."""
+    return state.folder() / "logs" / f"agent-{path.rpartition('/')[2]}.log"
+
+
 def relay(source: IO[str], log: IO[str]) -> None:
-    """Copies everything to the log, and what trials say to the screen, without the client's own chatter."""
-    dropping = False
+    """Copies what trials print to the screen and to the log, where the client's own messages and all errors go, too."""
     for line in source:
         log.write(line)
         log.flush()
-        plain = _plain(line).rstrip()
-        # A traceback of one of the client's own threads, as it shuts down between trials, goes on to the next line
-        # that is not indented; so does what the agent logs of a trial's knobs.
-        if not (dropping and plain.startswith((" ", "\t", "Traceback", "wandb."))):
-            dropping = plain.startswith(CHATTER)
-            if not dropping:
-                say(plain)
+        say(line.rstrip())
 
 
 def die_with_parent() -> None:
@@ -204,7 +203,7 @@ def _terminated_like_interrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end(agent: "subprocess.Popen[str]", source: IO[str], log: IO[str]) -> None:
+def _end(agent: "subprocess.Popen[str]") -> None:
     """SIGINT, then SIGTERM, then SIGKILL to the agent, whose trials do as it does. A second Ctrl-C hurries."""
     for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
         with contextlib.suppress(ProcessLookupError):
