@@ -1,4 +1,4 @@
-"""`vishwam <command>`. Every command exits 0, or 2 for bad input with one line on stderr, or 1 for a failure of its own.
+"""`vishwam <command>`: exits 0, or 2 for bad input with one line on stderr, or 1 for a failure of its own.
 
 Commands import what they need when they run, so that `vishwam env` and `vishwam questions` never wait for JAX.
 """
@@ -47,9 +47,7 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("file", nargs="?", type=Path, default=Path("experiments/math.yaml"), metavar="SWEEP.yaml")
     added.add_argument("--count", type=int, help="trials this agent runs at most (default: the whole sweep)")
 
-    added = command(
-        "evaluate", "exact match of a checkpoint: a folder, or entity/project/checkpoint-ID:alias", evaluate
-    )
+    added = command("evaluate", "exact match of a checkpoint: a folder or entity/project/checkpoint-ID:alias", evaluate)
     added.add_argument("checkpoint", metavar="FOLDER | ARTIFACT")
     added.add_argument("--count", type=int, help="questions a set (default: as many as when it was stored)")
 
@@ -120,9 +118,11 @@ def env(args: argparse.Namespace) -> int:
 
 
 def serve(args: argparse.Namespace) -> int:
-    from vishwam import server, state
+    from vishwam import state
+    from vishwam.server import app
 
-    return server.serve(args.host, args.port, args.data or state.folder() / "server")
+    app.serve(args.host, args.port, args.data or state.folder() / "server")
+    return 0
 
 
 def stop(args: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ def variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         "WANDB_DIR": str(client),
         "WANDB_CACHE_DIR": str(client / "cache"),
         "WANDB_DATA_DIR": str(client / "data"),
-        # The agent's own rule gives up after three trials that fail within a minute; burnt trials are the server's to count.
+        # The agent gives up after three trials that fail within a minute; burnt trials are the server's to count.
         "WANDB_AGENT_DISABLE_FLAPPING": "true",
         "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
     }
@@ -41,7 +41,7 @@ def variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
             "WANDB_ENTITY": address.entity,
             # The user's own W&B settings name another server.
             "WANDB_CONFIG_DIR": str(client / "config"),
-            # The client's default is to send every 15 s; on loopback a row a second costs nothing and the pages are live.
+            # The client sends every 15 s by default; on loopback once a second costs nothing, and the pages are live.
             "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
         }
     added["WANDB_PROJECT"] = environ.get("WANDB_PROJECT", PROJECT)
@@ -51,12 +51,10 @@ def variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 def uses_embedded_server(environ: Mapping[str, str] = os.environ) -> bool:
     """Whether nothing else is configured: no `WANDB_BASE_URL`, `WANDB_API_KEY`, earlier `wandb login`, or offline mode.
 
-    A shell that took the variables of `vishwam env` has the first two set to the embedded server: that is no other choice.
+    A shell that took the variables of `vishwam env` has the first two set to the embedded server: no other choice.
     """
-    address = local.address(state.folder() / "server")
-    base_url = environ.get("WANDB_BASE_URL")
-    if base_url:
-        return address is not None and base_url.rstrip("/") == address.url
+    if base_url := environ.get("WANDB_BASE_URL"):
+        return base_url.rstrip("/") == local.last_url(state.folder() / "server")
     if environ.get("WANDB_API_KEY") or environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
         return False
     import wandb

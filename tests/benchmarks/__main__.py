@@ -1,7 +1,7 @@
 """`./run.sh benchmark [NAME ...]`: runs the named benchmarks, all by default, and prints each as a table.
 
-A benchmark is a module beside this one with `run() -> list[dict]`, rows of {"what", "ours", "peer", "ratio", "unit"}: `ratio`
-above 1 means ours is better, None where there is no peer to run beside.
+A benchmark is a module beside this one with `run() -> list[dict]`, rows of {"what", "ours", "peer", "ratio", "unit"}:
+`ratio` above 1 means ours is better, None where there is no peer to run beside.
 """
 
 import difflib
@@ -21,7 +21,8 @@ def main(names: list[str]) -> int:
     for name in names:
         if name not in available:
             near = difflib.get_close_matches(name, available, 1)
-            print(
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(available)}"
+            print(f"no benchmark {name!r}; {hint}", file=sys.stderr)
                 f"no benchmark {name!r}; "
                 + (f"did you mean {near[0]}?" if near else f"there are {', '.join(available)}"),
                 file=sys.stderr,

@@ -15,6 +15,7 @@ from vishwam.training.optimizer import Knobs
 from vishwam.training.rows import Diverged
 
 STEPS = 24
+ADDITION = {"operations": "add", "max_digits": 2, "phrasing": "bare"}
 
 
 class Journal:
@@ -71,7 +72,7 @@ def tokenizer(tmp_path_factory):
 
 def experiment(**knobs):
     return Experiment(
-        data=ModularMath(settings={"arithmetic__add_or_sub": {"operations": "add", "max_digits": 2, "phrasing": "bare"}}),
+        data=ModularMath(settings={"arithmetic__add_or_sub": ADDITION}),
         tokenizer=TokenizerConfig(),
         model=DecoderConfig(num_layers=1, model_dim=16, num_heads=2, mlp_dim=16, place_heads=1),
         knobs=Knobs(warmup_steps=4, **knobs),
@@ -109,7 +110,7 @@ def whole(tokenizer, tmp_path_factory):
 
 
 def test_rows_and_checkpoints_of_a_whole_trial(whole):
-    folder, journal = whole
+    _, journal = whole
     assert list(journal.rows) == [4, 8, 12, 16, 20, 24]
     assert {step for step, row in journal.rows.items() if "validation/loss" in row} == {8, 16, 24}
     assert {step for step, row in journal.rows.items() if "interpolate/exact_match" in row} == {16, 24}

@@ -39,6 +39,12 @@ def address(folder: Path) -> Address | None:
     return _address(folder, record["url"])
 
 
+def last_url(folder: Path) -> str | None:
+    """Where the server of `folder` answers, or answered when it last ran."""
+    record = _record(folder.absolute())
+    return record["url"] if record else None
+
+
 def start_or_reuse(folder: Path, port: int | None = None) -> Address:
     """The server of `folder`, started as a process of its own when none runs; returns when it answers.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from wandb import AlertLevel
 
 from vishwam.evaluation.exact_match import Sample
 
@@ -89,12 +90,11 @@ class Run:
         """
         artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=dict(evaluation))
         artifact.add_dir(str(folder))
-        with artifact.new_file("evaluation.json") as file:
-            json.dump(evaluation, file, indent=1)
+        with artifact.new_file("evaluation.json") as written:
+            json.dump(evaluation, written, indent=1)
         artifact.add_dir(str(folder.parent / "tokenizer"), name="tokenizer")
-        for file in ("config.gin", "operative_config.gin"):
-            if (folder.parent / file).exists():
-                artifact.add_file(str(folder.parent / file))
+        for name in ("config.gin", "operative_config.gin"):
+            artifact.add_file(str(folder.parent / name))
         self._run.log_artifact(artifact, aliases=["latest", f"step-{step}", *(["best"] if best else [])])
 
     def stop_requested(self) -> bool:
@@ -137,7 +137,7 @@ class Run:
     def fail(self, reason: str) -> None:
         """Ends the run as failed, with the reason where a person looks for it."""
         self._run.summary["failure"] = reason
-        self._run.alert(title="Trial failed", text=reason, level=wandb.AlertLevel.ERROR)
+        self._run.alert(title="Trial failed", text=reason, level=AlertLevel.ERROR)
         self._run.finish(exit_code=1)
 
     def finish(self) -> None:

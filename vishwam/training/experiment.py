@@ -31,7 +31,8 @@ class LoopConfig:
     log_every: train metrics, a multiple of steps_per_dispatch.
     validate_every: teacher-forced loss on held-out questions, what early stopping compares.
     evaluate_every: greedy decoding on every evaluation set, then a checkpoint and its upload.
-    validation_questions, evaluation_questions, final_questions: held-out questions a set at these occasions and at the end.
+    validation_questions, evaluation_questions: held-out questions a set on these occasions.
+    final_questions: the same when the trial is at its end.
     max_answer_tokens: greedy decoding stops there.
     """
 
@@ -56,9 +57,8 @@ class LoopConfig:
             raise ValueError(f"length_buckets = {self.length_buckets}: must ascend and not be empty")
         for name in ("steps", "log_every", "validate_every", "evaluate_every"):
             if getattr(self, name) % self.steps_per_dispatch:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)}: must be a multiple of steps_per_dispatch ({self.steps_per_dispatch})"
-                )
+                each = self.steps_per_dispatch
+                raise ValueError(f"{name} = {getattr(self, name)}: must be a multiple of steps_per_dispatch ({each})")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Experiment:
         for name in ("learning_rate", "gradient_clip"):
             if getattr(self.knobs, name) <= 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self.knobs, name)}")
-        for name in ("warmup_steps", "weight_decay", "z_loss"):
+        for name in ("warmup_steps", "weight_decay"):
             if getattr(self.knobs, name) < 0:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self.knobs, name)}")
         for name in ("beta1", "beta2", "average_decay"):

@@ -14,15 +14,14 @@ import optax
 class Knobs:
     """Scalars of a training run. They are arguments of the compiled step, never constants in it."""
 
-    learning_rate: float = 3e-3  # the peak, reached after warm-up
-    steps: int = 900  # length of the schedule, after which the rate is 0
+    learning_rate: float = 6e-3  # the peak, reached after warm-up
+    steps: int = 1500  # length of the schedule, after which the rate is 0
     warmup_steps: int = 100
     weight_decay: float = 0.01  # on matrices and embeddings alone
     gradient_clip: float = 1.0  # global norm
     beta1: float = 0.9
     beta2: float = 0.98
     average_decay: float = 0.99  # of the weights that are evaluated; 0 evaluates the last ones
-    z_loss: float = 0.0  # weight of the squared log-normaliser, which keeps logits from drifting
 
     def on_device(self) -> "Knobs":
         """The same knobs as float32 device scalars, so that nothing is transferred at a step."""

@@ -35,15 +35,14 @@ def init_state(params: decoder.Params) -> TrainState:
     )
 
 
-def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> tuple[jax.Array, ...]:
-    """Cross-entropy, squared log-normaliser and mask of each predicted token, all [B, T - 1]."""
+def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy (nats) and mask of each predicted token, both [B, T - 1]."""
     tokens_BT = batch["tokens_BT"]
     logits_BTV = decoder.apply(graphdef, params, tokens_BT[:, :-1])
-    normaliser_BT = jax.nn.logsumexp(logits_BTV, axis=-1)
     # A one-hot product instead of a gather, whose gradient would be a slow scatter on CPU.
     target_BTV = jax.nn.one_hot(tokens_BT[:, 1:], logits_BTV.shape[-1], dtype=logits_BTV.dtype)
     chosen_BT = jnp.sum(logits_BTV * target_BTV, axis=-1)
-    return normaliser_BT - chosen_BT, jnp.square(normaliser_BT), batch["loss_mask_BT"][:, 1:]
+    return jax.nn.logsumexp(logits_BTV, axis=-1) - chosen_BT, batch["loss_mask_BT"][:, 1:]
 
 
 def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:
@@ -53,14 +52,12 @@ def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: K
     predicted) and finite, which is False when loss or gradient is not a number: the trial has diverged.
     """
 
-    def objective(params: decoder.Params) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        loss_BT, square_BT, mask_BT = token_losses(graphdef, params, batch)
+    def objective(params: decoder.Params) -> tuple[jax.Array, jax.Array]:
+        loss_BT, mask_BT = token_losses(graphdef, params, batch)
         tokens = jnp.sum(mask_BT)
-        divisor = jnp.maximum(tokens, 1.0)
-        loss = jnp.sum(loss_BT * mask_BT) / divisor
-        return loss + knobs.z_loss * jnp.sum(square_BT * mask_BT) / divisor, (loss, tokens)
+        return jnp.sum(loss_BT * mask_BT) / jnp.maximum(tokens, 1.0), tokens
 
-    (_, (loss, tokens)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    (loss, tokens), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
     gradient_norm = optax.tree.norm(gradients)
     optimizer = make_optimizer(state.step, knobs)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
@@ -90,5 +87,5 @@ def train_steps(graphdef: nnx.GraphDef, state: TrainState, batches: Batch, knobs
 @functools.partial(jax.jit, static_argnums=0)
 def evaluation_step(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> Metrics:
     """Summed loss over the tokens of answers and their number; divide the totals of all batches for the mean."""
-    loss_BT, _, mask_BT = token_losses(graphdef, params, batch)
+    loss_BT, mask_BT = token_losses(graphdef, params, batch)
     return {"loss_sum": jnp.sum(loss_BT * mask_BT), "tokens": jnp.sum(mask_BT)}
