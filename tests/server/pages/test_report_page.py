@@ -103,6 +103,23 @@ def test_figures_tables_and_comparisons_of_a_report(site, page, filled):
     assert "“Code Comparer” is not drawn" in page.locator(panel("Code Comparer")).inner_text()
 
 
+def test_the_table_of_a_run_set_has_its_columns_and_order(site, page, filled):
+    runset = wr.Runset(
+        project="reported",
+        entity="local",
+        filters="Metric('Sweep') == 'abcd1234' and SummaryMetric('train/loss') >= 0",
+        order=[wr.OrderBy(SUMMARY("train/loss"), ascending=True)],
+        pinned_columns=["run:displayName", "run:state", "config:weight_decay.value"],
+        visible_columns=["summary:train/loss"],
+    )
+    open_report(site, page, filled, [wr.PanelGrid(runsets=[runset], panels=[wr.RunComparer()])])
+    heads = [text.strip() for text in page.locator(".runs thead th").all_inner_texts()]
+    assert heads == ["Run", "State", "weight_decay", "train/loss", "Runtime"]
+    losses = [float(text) for text in page.locator(".runs tbody td:nth-child(4)").all_inner_texts()]
+    assert len(losses) == 4
+    assert losses == sorted(losses)
+
+
 def test_the_text_of_a_report(site, page, filled):
     blocks = [
         wr.TableOfContents(),

@@ -151,7 +151,8 @@ def _runs(db: sqlite3.Connection, project: dict, request: Request) -> dict:
 
 def _run(db: sqlite3.Connection, project: dict, request: Request) -> dict:
     row = run_of(db, project, request)
-    (found,) = queries.runs([row])
+    sweep = _sweep(db, project, row["sweep_name"])
+    (found,) = queries.runs([row], sweep["config"] if sweep else None)
     return {
         "run": found,
         "metrics": curves.metric_keys(db, [row]),
@@ -207,13 +208,15 @@ def _grid(db: sqlite3.Connection, project: dict, request: Request) -> dict:
         run["id"]: run for one in sets if _here(one.get("project"), project) for run in runsets.select(every, one)
     }
     found = list(chosen.values())
+    swept = {run["sweep"] for run in found}
+    sweep = _sweep(db, project, swept.pop()) if len(swept) == 1 else None
+    knobs = queries.varied_knobs(found, sweep["config"] if sweep else None)
     for run in found:
-        run["label"] = queries.label(run, queries.varied_knobs(found))
+        run["label"] = queries.label(run, knobs)
     return {
         "runs": sorted(found, key=lambda run: run["created"]),
         "order": [run["id"] for run in found],
         "metrics": curves.metric_keys(db, [row for row in rows if row["name"] in chosen]),
-        "knobs": queries.varied_knobs(found),
         "elsewhere": elsewhere,
     }
 

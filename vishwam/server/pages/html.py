@@ -120,7 +120,7 @@ def page_routes(store: Store) -> list[BaseRoute]:
             {
                 "panels": report.panels(grid),
                 "colors": grid.get("customRunColors") or {},
-                "runSets": [one.get("name") for one in grid.get("runSets") or []],
+                "columns": report.columns(grid),
                 "hidden": bool(grid.get("hideRunSets")),
             }
             for grid in report.grids(spec)

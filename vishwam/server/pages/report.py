@@ -74,6 +74,17 @@ def panels(grid: dict) -> list[dict]:
     return [_with_table(panel) for panel in found]
 
 
+def columns(grid: dict) -> list[str]:
+    """The columns that the run sets of a grid show, pinned ones first, as W&B's accessors (`config:lr.value`)."""
+    found: dict[str, None] = {}
+    for runset in _dicts(grid.get("runSets")):
+        feed = runset.get("runFeed") or {}
+        visible = feed.get("columnVisible") or {}
+        named = [*(feed.get("columnPinned") or {}), *(feed.get("columnOrder") or []), *visible]
+        found.update({str(name): None for name in named if visible.get(name, True)})
+    return list(found)
+
+
 def _with_table(panel: dict) -> dict:
     config = panel.get("config")
     table = summary_table(config.get("panel2Config")) if isinstance(config, dict) else None

@@ -30,7 +30,8 @@ export class CurveChart {
   constructor(host, { title = "", format = number, tickFormat = tick, height = HEIGHT } = {}) {
     this.body = h("div", { class: "plot", style: { minHeight: `${height}px` } });
     this.tip = h("div", { class: "tip", hidden: true });
-    this.root = h("figure", { class: "chart" }, title ? h("figcaption", { title }, title) : null, this.body, this.tip);
+    this.key = h("div", { class: "key", hidden: true });
+    this.root = h("figure", { class: "chart" }, title ? h("figcaption", { title }, title) : null, this.key, this.body, this.tip);
     this.body.chart = this;
     Object.assign(this, { format, tickFormat, height, title, visible: false, dirty: false, plot: null, zoomed: false });
     host.append(this.root);
@@ -39,7 +40,7 @@ export class CurveChart {
     onHover((run) => this.focus(run));
   }
 
-  /** series: [{id, label, color, dash, x, y}]; options: {x: "step" | "time", xLabel, log, smoothing, range...}. */
+  /** series: [{id, label, color, dash, x, y}]; options: {x: "step" | "time", xLabel, log, smoothing, key, ranges}. */
   set(series, options = {}) {
     this.series = series.filter((one) => one.x.length);
     this.options = options;
@@ -50,9 +51,10 @@ export class CurveChart {
   draw() {
     if (!this.dirty || !this.body.clientWidth) return;
     this.dirty = false;
+    this.drawKey();
     const longest = Math.max(0, ...this.series.map((one) => one.x.length));
     this.root.dataset.points = this.series.reduce((sum, one) => sum + one.x.length, 0);
-    if (longest <= 1) return this.drawValues();
+    if (longest <= 1) { this.key.hidden = true; return this.drawValues(); }
     const shape = JSON.stringify([this.series.map((one) => [one.id, one.label, one.color, longest < 40]), this.options, css("ink")]);
     const data = this.join();
     if (this.plot && shape === this.shape) {
@@ -66,6 +68,14 @@ export class CurveChart {
     this.body.replaceChildren();
     this.zoomed = false;
     this.plot = new uPlot(this.settings(longest), data, this.body);
+  }
+
+  /** Names the curves under the title where nothing else on the page does: `options.key`. */
+  drawKey() {
+    this.key.hidden = !this.options.key || this.series.length < 2 || this.series.length > 12;
+    if (!this.key.hidden)
+      this.key.replaceChildren(...this.series.map((one) => h("span", { mouseenter: () => hover(one.id), mouseleave: () => hover(null) },
+        h("i", { class: one.dash ? "swatch dashed" : "swatch", style: { background: one.color, color: one.color } }), one.label)));
   }
 
   join() {

@@ -83,16 +83,19 @@ export class Parallel extends Graph {
     this.set(() => {
       const axes = columns.map((column) => axisOf(runs.map(column.value), column.log));
       const shade = runs.length > MANY_RUNS ? shades(runs.map(metric.value), lessIsBetter(metric.name, metric.goal)) : null;
-      const narrow = this.host.clientWidth < 520;
+      // Names stand centred over their axes, shortened to the room between two of them.
+      const left = Math.max(46, 3.4 * columns[0].name.length);
+      const right = Math.max(56, 3.4 * Math.min(metric.name.length, 30));
+      const room = Math.floor((this.host.clientWidth - left - right) / Math.max(1, columns.length - 1) / 6.6);
+      const shorten = (name) => (name.length <= room ? name : name.includes("/") ? `…${name.slice(1 - room)}` : `${name.slice(0, room - 1)}…`);
       return {
         ...base(),
-        parallel: { left: 46, right: 56, top: 40, bottom: 22, parallelAxisDefault: { realtime: false } },
+        parallel: { left, right, top: 40, bottom: 22, parallelAxisDefault: { realtime: false } },
         parallelAxis: columns.map((column, dim) => {
           const { place, ...axis } = axes[dim];
-          const name = narrow && column.name.length > 14 ? `${column.name.slice(0, 13)}…` : column.name;
           return {
-            ...axis, dim, name, inverse: Boolean(column.inverted), nameLocation: "end", nameGap: 14, ...axisStyle(),
-            nameTextStyle: { color: css("ink"), fontSize: narrow ? 10 : 11.5, fontFamily: css("font") },
+            ...axis, dim, name: shorten(column.name), inverse: Boolean(column.inverted), nameLocation: "end", nameGap: 14, ...axisStyle(),
+            nameTextStyle: { color: css("ink"), fontSize: 11.5, fontFamily: css("font") },
             axisLabel: { ...axisStyle().axisLabel, formatter: (value) => (typeof value === "number" ? tick(value) : value),
               showMinLabel: true, showMaxLabel: true, backgroundColor: `${css("card")}d0`, padding: [1, 3], borderRadius: 3 },
             areaSelectStyle: { width: 16, borderColor: css("accent"), color: css("accent"), opacity: 0.18 },
@@ -130,7 +133,7 @@ export function scatter(graph, runs, x, y, z) {
   graph.set(() => {
     const points = runs.map((run) => ({ run, at: [x.value(run), y.value(run), z?.value(run)] }))
       .filter(({ at }) => at[0] !== undefined && at[0] !== null && isNumber(at[1]));
-    const axes = [axisOf(points.map(({ at }) => at[0]), x.log), axisOf(points.map(({ at }) => at[1]), y.log ?? false)]
+    const axes = [axisOf(points.map(({ at }) => at[0]), x.log), axisOf(points.map(({ at }) => at[1]), y.log)]
       .map(({ place, min, max, ...axis }) => ({ ...axis, ...(axis.type === "log" ? { min, max } : {}), ...axisStyle() }));
     const third = points.map(({ at }) => at[2]).filter(isNumber);
     const name = { nameLocation: "middle", nameGap: 26 };
@@ -158,30 +161,32 @@ const label = (value) => (typeof value === "number" ? tick(value) : value);
  * Bars: one group a metric, one bar a run in it, when there are several metrics; else one bar a run. Horizontal for long names.
  * metrics: [{name, value: run => number}].
  */
-export function bars(graph, runs, metrics, { low, high, format = number, title } = {}) {
+export function bars(graph, runs, metrics, { vertical = false, low, high, format = number, title } = {}) {
   graph.set(() => {
     const several = metrics.length > 1;
+    const short = format === number ? tick : format;
+    const upright = several || vertical;
     const groups = several ? metrics.map((metric) => metric.name) : runs.map((run) => run.label);
-    const written = { show: runs.length * metrics.length <= 24, position: several ? "top" : "right", color: css("ink-2"), fontSize: 11,
-      formatter: ({ value }) => (isNumber(value) ? format(value) : "") };
+    const written = { show: runs.length * metrics.length <= 24, position: upright ? "top" : "right", color: css("ink-2"), fontSize: 11,
+      formatter: ({ value }) => (isNumber(value) ? short(value) : "") };
     const values = runs.flatMap((run) => metrics.map((metric) => metric.value(run))).filter(isNumber);
     const unit = values.every((value) => value >= 0 && value <= 1);
     const valueAxis = { type: "value", min: low, max: high ?? (unit ? 1 : undefined), ...axisStyle(),
       axisLabel: { ...axisStyle().axisLabel, formatter: label }, axisLine: { show: false }, axisTick: { show: false },
-      ...(!several && written.show && { axisLabel: { show: false }, splitLine: { show: false } }) };
+      ...(!upright && written.show && { axisLabel: { show: false }, splitLine: { show: false } }) };
     const groupAxis = { type: "category", data: groups, ...axisStyle(), splitLine: { show: false }, axisTick: { show: false },
       axisLabel: { ...axisStyle().axisLabel, interval: 0, overflow: "truncate",
-        width: several ? (graph.host.clientWidth - 60) / groups.length : Math.min(260, graph.host.clientWidth * 0.42) } };
-    const colorOf = (run) => ({ color: run.color, borderRadius: several ? [3, 3, 0, 0] : [0, 3, 3, 0],
+        width: upright ? (graph.host.clientWidth - 60) / groups.length : Math.min(260, graph.host.clientWidth * 0.42) } };
+    const colorOf = (run) => ({ color: run.color, borderRadius: upright ? [3, 3, 0, 0] : [0, 3, 3, 0],
       ...(run.dash && { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 3], color: "rgba(255,255,255,.35)" } }) });
     return {
       ...base(),
-      grid: { left: 10, right: several ? 14 : 46, top: several ? 22 : 6, bottom: 6, containLabel: true },
-      xAxis: several ? groupAxis : valueAxis,
-      yAxis: several ? valueAxis : { ...groupAxis, inverse: true },
+      grid: { left: 10, right: upright ? 14 : 46, top: upright ? 22 : 6, bottom: 6, containLabel: true },
+      xAxis: upright ? groupAxis : valueAxis,
+      yAxis: upright ? valueAxis : { ...groupAxis, inverse: true },
       tooltip: { ...base().tooltip, trigger: "item", formatter: (event) => `${event.seriesName}\n${event.name}  ${format(event.value)}` },
       series: several
-        ? runs.map((run) => ({ type: "bar", name: run.label, barMaxWidth: 34, barGap: "12%", itemStyle: colorOf(run), label: written,
+        ? runs.map((run) => ({ type: "bar", name: run.label, barMaxWidth: 34, barGap: "12%", itemStyle: colorOf(run), label: written, labelLayout: { hideOverlap: true },
           data: metrics.map((metric) => metric.value(run) ?? null) }))
         : [{ type: "bar", name: metrics[0]?.name ?? title, barMaxWidth: 22, label: written,
           data: runs.map((run, i) => ({ value: metrics[0]?.value(run) ?? null, itemStyle: colorOf(run) })) }],

@@ -21,6 +21,9 @@ export function valueOf(run, accessor) {
   return run.summary[section ? name : accessor] ?? (section ? undefined : run.config[accessor]);
 }
 
+/** Knobs spread over decades are drawn so by themselves, outcomes only when the report says it. */
+const guessLog = (accessor) => (/^(config|c)[:.]/.test(accessor) ? undefined : false);
+
 export const nameOf = (accessor) => accessor.replace(/^(config|summary_metrics|summary|run|c)(::?|\.)/, "").replace(/^([^.]+)\.value(?=\.|$)/, "$1");
 
 /** The axis to ask the server for: W&B's times are seconds since the run's start here, all else is a metric's name. */
@@ -61,7 +64,7 @@ class LinePlot {
     const range = (low, high) => (low === undefined && high === undefined ? null : [low, high]);
     this.chart.set(series, {
       x: this.x === "time" ? "time" : "step", xLabel: config.xAxisTitle ?? (this.x === "time" ? "" : this.x.replace(/^_/, "")),
-      log: config.yLogScale, xLog: config.xLogScale, smoothing: config.smoothingType === "none" ? 0 : config.smoothingWeight ?? 0,
+      log: config.yLogScale, xLog: config.xLogScale, key: keys.length > 1, smoothing: config.smoothingType === "none" ? 0 : config.smoothingWeight ?? 0,
       yRange: range(config.yAxisMin, config.yAxisMax), xRange: range(config.xAxisMin, config.xAxisMax),
     });
   }
@@ -81,7 +84,7 @@ class BarChart {
     if (!shown.length) return;
     bars(this.graph, shown, keys.map((key) => ({ name: this.config.overrideSeriesTitles?.[key] ?? nameOf(key).slice(prefix.length),
       value: (run) => valueOf(run, key) })), {
-      low: this.config.xAxisMin, high: this.config.xAxisMax, format: formatterOf(nameOf(keys[0])), title: nameOf(keys[0]) });
+      vertical: this.config.vertical, low: this.config.xAxisMin, high: this.config.xAxisMax, format: formatterOf(nameOf(keys[0])), title: nameOf(keys[0]) });
   }
 }
 
@@ -105,11 +108,11 @@ class ScatterPlot {
   draw({ runs }) {
     const { config } = this;
     if (!config.xAxis || !config.yAxis) { empty(this.graph.host, true); return; }
-    const axis = (accessor, log) => accessor && { name: nameOf(accessor), log: log ?? undefined, value: (run) => valueOf(run, accessor) };
+    const axis = (accessor, log) => accessor && { name: nameOf(accessor), log: log ?? guessLog(accessor), value: (run) => valueOf(run, accessor) };
     const shown = runs.filter((run) => typeof valueOf(run, config.yAxis) === "number");
     empty(this.graph.host, !shown.length);
     if (shown.length)
-      scatter(this.graph, shown, axis(config.xAxis, config.xAxisLogScale), axis(config.yAxis, config.yAxisLogScale ?? false), axis(config.zAxis));
+      scatter(this.graph, shown, axis(config.xAxis, config.xAxisLogScale), axis(config.yAxis, config.yAxisLogScale), axis(config.zAxis));
   }
 }
 
@@ -147,7 +150,7 @@ class ParallelCoordinates {
 
   draw({ runs }) {
     const columns = (this.config.columns ?? []).filter((column) => column.accessor).map((column) => ({
-      name: column.displayName || nameOf(column.accessor), log: column.log ?? undefined, inverted: column.inverted,
+      name: column.displayName || nameOf(column.accessor), log: column.log ?? guessLog(column.accessor), inverted: column.inverted,
       value: (run) => valueOf(run, column.accessor) }));
     const shown = runs.filter((run) => columns.every((column) => column.value(run) !== undefined && column.value(run) !== null));
     empty(this.host, shown.length === 0 || columns.length < 2);
@@ -192,7 +195,7 @@ class Comparer {
   }
 }
 
-/** Tables and pictures of the grid's runs, one run at a time, the one chosen by the reader or the newest that has them. */
+/** Tables and pictures of the grid's runs, one run at a time: the one the reader chose, or the run set's first that has them. */
 export class Media {
   constructor(body, keys) {
     this.body = body;
@@ -200,14 +203,14 @@ export class Media {
     this.run = null;
   }
 
-  async draw({ runs }) {
+  async draw({ runs, order }) {
     const holding = runs.filter((run) => this.keys.some((key) => run.media[key]));
     if (!holding.length) { this.body.replaceChildren(h("p", { class: "empty" }, "Nothing logged yet")); return; }
-    const run = holding.find((one) => one.id === this.run) ?? holding.at(-1);
+    const run = holding.find((one) => one.id === this.run) ?? order.map((id) => holding.find((one) => one.id === id)).find(Boolean);
     const shown = this.keys.map((key) => [key, run.media[key]]).filter(([, value]) => value);
     const state = JSON.stringify([run.id, shown.map(([, value]) => value.path), holding.length]);
     if (state === this.state) return;
-    const select = h("select", { "aria-label": "Run", change: (event) => { this.run = event.target.value; this.draw({ runs }); } },
+    const select = h("select", { "aria-label": "Run", change: (event) => { this.run = event.target.value; this.draw({ runs, order }); } },
       holding.map((one) => h("option", { value: one.id, selected: one === run }, one.label)));
     const parts = await Promise.all(shown.map(async ([key, value]) => {
       if (String(value._type).endsWith("table-file")) {

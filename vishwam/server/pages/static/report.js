@@ -3,8 +3,9 @@
 import { $, h, page } from "./dom.js";
 import { curves, json, live } from "./api.js";
 import { hover, onHover } from "./curves.js";
-import { Media, makePanel } from "./panels.js";
-import { runAddress, swatch } from "./table.js";
+import { Media, makePanel, nameOf, valueOf } from "./panels.js";
+import { SortedTable, nameColumn, runAddress, runtimeColumn, stateColumn, swatch } from "./table.js";
+import { formatterOf, text } from "./format.js";
 import { styleOf, onThemeChange } from "./theme.js";
 import "./times.js";
 
@@ -18,6 +19,9 @@ class Grid {
     this.body = h("div", { class: "panels" });
     this.note = h("p", { class: "note", hidden: true });
     host.append(this.legend, this.body, this.note);
+    const table = page.grids[number].hidden ? null : h("div", { class: "wide runs" });
+    if (table) host.append(table);
+    this.table = table && new SortedTable(table, { empty: "No run is in this set yet" });
     this.panels = panels.map((panel, place) => makePanel(this.body, panel, { grid: number, place }));
     this.points = new Map();
     onHover((id) => {
@@ -56,18 +60,36 @@ class Grid {
 
   draw() {
     const { runs } = this.answer;
-    this.legend.hidden = runs.length > LEGEND_RUNS || page.grids[this.number].hidden;
+    this.legend.hidden = runs.length > LEGEND_RUNS || !this.panels.length;
     this.legend.replaceChildren(...runs.map((run) => h("a", { href: runAddress(run.id), "data-run": run.id,
       mouseenter: () => hover(run.id), mouseleave: () => hover(null), focus: () => hover(run.id), blur: () => hover(null) }, swatch(run), run.label)));
+    this.drawTable();
     for (const panel of this.panels)
       Promise.resolve(panel.draw({ ...this.answer, points: this.points })).catch((error) => console.error(error));
+  }
+
+  /** The table of a run set that shows one: its runs in its order, with the columns it names. */
+  drawTable() {
+    if (!this.table) return;
+    const { runs, order } = this.answer;
+    const byId = new Map(runs.map((run) => [run.id, run]));
+    const columns = page.grids[this.number].columns.filter((one) => !/^run:(name|displayName|state|duration)$|^tags:/.test(one));
+    this.table.set(order.map((id) => byId.get(id)), [nameColumn(null, "Run"), stateColumn, ...columns.map((accessor) => {
+      const name = nameOf(accessor);
+      const format = accessor.startsWith("summary:") ? formatterOf(name) : text;
+      return { name, numeric: !accessor.startsWith("run:"), value: (run) => valueOf(run, accessor), cell: (run) => {
+        const value = valueOf(run, accessor);
+        return typeof value === "number" ? format(value) : text(value);
+      } };
+    }), runtimeColumn]);
   }
 }
 
 /** A table block stands alone in the text: of the newest run of the project that logged it. */
 async function drawTable(host) {
   host.media ??= new Media(host, [host.dataset.table]);
-  await host.media.draw(await json("runs"));
+  const { runs } = await json("runs");
+  await host.media.draw({ runs, order: runs.map((run) => run.id).reverse() });
 }
 
 const grids = [...document.querySelectorAll("[data-grid]")].map((host) => new Grid(host, Number(host.dataset.grid)));
