@@ -118,12 +118,20 @@ def test_questions_and_padding_do_not_teach():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-7), *moments)
 
 
+def test_a_batch_without_answers_teaches_nothing_and_stays_finite():
+    batch = first(some_batches(1))
+    state, metrics = one_step({**batch, "loss_mask_BT": np.zeros_like(batch["loss_mask_BT"])})
+    assert float(metrics["loss"]) == float(metrics["gradient_norm"]) == 0
+    assert metrics["finite"]
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+
+
 def test_gradient_norm_agrees_with_finite_differences():
     graphdef, state = fresh()
     batch = first(some_batches(1))
 
     def loss(params):
-        loss_BT, _, mask_BT = token_losses(graphdef, params, batch)
+        loss_BT, mask_BT = token_losses(graphdef, params, batch)
         return (loss_BT * mask_BT).sum() / mask_BT.sum()
 
     _, metrics = one_step(batch)
@@ -217,7 +225,7 @@ graphdef, params = decoder.init(config, jax.random.key(0))
 state = init_state(params)
 batches = {"tokens_BT": np.ones((2, 2, 6), np.int32), "loss_mask_BT": np.ones((2, 2, 6), np.float32)}
 knobs = Knobs(learning_rate=rate, steps=int(steps), warmup_steps=int(steps) // 3, weight_decay=rate,
-              gradient_clip=clip, beta1=0.9 - rate, average_decay=0.9 - rate, z_loss=rate).on_device()
+              gradient_clip=clip, beta1=0.9 - rate, average_decay=0.9 - rate).on_device()
 _, metrics = train_steps(graphdef, state, batches, knobs)
 print(float(metrics["learning_rate"][-1]))
 """
