@@ -57,6 +57,16 @@ def test_decoding_with_a_cache_says_what_the_whole_text_says(position):
     np.testing.assert_array_equal(greedy_decode(graphdef, params, prompts, LENGTHS, NEW, eos), stopped)
 
 
+@pytest.mark.parametrize("change", [{"digit_token_ids": ()}, {"compute_dtype": "bfloat16"}])
+def test_tokenisers_without_digits_and_bfloat16_decode_too(change):
+    config = dataclasses.replace(CONFIG, position="rope", num_layers=1, **change)
+    graphdef, params = decoder.init(config, jax.random.key(0))
+    # One layer and two tokens a row: few sums, so that rounding moves no choice.
+    prompts, lengths = some_prompts()[:, :2], np.minimum(LENGTHS, 2)
+    expected = without_cache(graphdef, params, prompts, lengths, 3, eos_id=99)
+    np.testing.assert_array_equal(greedy_decode(graphdef, params, prompts, lengths, 3, 99), expected)
+
+
 def test_answers_do_not_depend_on_padding_or_on_other_rows():
     graphdef, params = make("place", seed=1)
     prompts = some_prompts(seed=1)
