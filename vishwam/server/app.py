@@ -41,7 +41,7 @@ def create_app(store: Store, open_pages: bool) -> Starlette:
         return await endpoint(request)
 
     async def ready(_: Request) -> Response:
-        return PlainTextResponse("ok")
+        return PlainTextResponse(store.instance())
 
     routes: list[BaseRoute] = [
         Route("/ready", ready),

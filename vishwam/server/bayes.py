@@ -42,9 +42,7 @@ class Studies:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        sampler = optuna.samplers.TPESampler(
-            seed=sweep_id, multivariate=True, constant_liar=True, warn_independent_sampling=False
-        )
+        sampler = optuna.samplers.TPESampler(seed=sweep_id, multivariate=True, constant_liar=True)
         study = optuna.create_study(sampler=sampler, direction="maximize" if maximize else "minimize")
         self._studies[sweep_id] = (study, {})
         return self._studies[sweep_id]

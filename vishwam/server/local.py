@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vishwam.errors import BadInput
+from vishwam.server.store import instance
 
 PREFERRED_PORT = 8090
 START_SECONDS = 30.0
@@ -34,7 +35,7 @@ class Address:
 def address(folder: Path) -> Address | None:
     """The address of the server that runs on `folder`; None when none does."""
     record = _record(folder)
-    if record is None or not _serves(folder) or not _answers(record["url"]):
+    if record is None or not _serves(folder) or not _answers(folder, record["url"]):
         return None
     return _address(folder, record["url"])
 
@@ -71,7 +72,7 @@ def start_or_reuse(folder: Path, port: int | None = None) -> Address:
             )
         url = f"http://127.0.0.1:{chosen}"
         deadline = time.monotonic() + START_SECONDS
-        while not (_serves(folder) and _answers(url)):
+        while not (_serves(folder) and _answers(folder, url)):
             if process.poll() is not None or time.monotonic() > deadline:
                 lines = log_path.read_text(errors="replace").strip().splitlines()
                 reason = lines[-1].removeprefix("error: ") if lines else "no reason given"
@@ -139,13 +140,14 @@ def _serves(folder: Path) -> bool:
     return False
 
 
-def _answers(url: str) -> bool:
+def _answers(folder: Path, url: str) -> bool:
+    """Whether this folder's own server answers there, and no other that has the port."""
     # Never through a proxy: it is this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url + "/ready", timeout=5) as reply:
-            return reply.status == 200
-    except (OSError, urllib.error.URLError):
+            return reply.read().decode() == instance((folder / "api_key").read_text().strip())
+    except (OSError, urllib.error.URLError, UnicodeDecodeError):
         return False
 
 

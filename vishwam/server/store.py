@@ -122,6 +122,10 @@ class Store:
         self.writer.close()
         os.close(self._lock)
 
+    def instance(self) -> str:
+        """Tells this folder's server from another on the same port; says nothing about the key."""
+        return instance(self.api_key)
+
     # Blobs
 
     def blob_path(self, sha256: str) -> Path:
@@ -217,6 +221,10 @@ class BlobWriter:
         path.parent.mkdir(exist_ok=True)
         self._name.replace(path)
         return blob
+
+
+def instance(api_key: str) -> str:
+    return hashlib.sha256(f"instance {api_key}".encode()).hexdigest()[:16]
 
 
 def hash_key(key: str) -> str:

@@ -1,0 +1,63 @@
+"""The detached server: started once, found again, stopped; what it acknowledged outlives its death."""
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.server.talk import Talk
+from vishwam.errors import BadInput
+from vishwam.server import local
+
+
+def test_start_reuse_stop_and_the_same_port_again(tmp_path: Path) -> None:
+    assert local.address(tmp_path) is None and local.stop(tmp_path) is False
+    first = local.start_or_reuse(tmp_path, port=local.free_port())
+    try:
+        assert local.start_or_reuse(tmp_path) == first == local.address(tmp_path)
+        assert first.entity == "local" and first.url.startswith("http://127.0.0.1:")
+    finally:
+        assert local.stop(tmp_path) is True
+    assert local.address(tmp_path) is None
+    again = local.start_or_reuse(tmp_path)
+    local.stop(tmp_path)
+    assert again == first
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    first = local.start_or_reuse(tmp_path / "a", port=local.free_port())
+    try:
+        port = int(first.url.rsplit(":", 1)[1])
+        with pytest.raises(BadInput, match=f"port {port} on 127.0.0.1 is taken"):
+            local.start_or_reuse(tmp_path / "b", port=port)
+    finally:
+        local.stop(tmp_path / "a")
+
+
+def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
+    address = local.start_or_reuse(tmp_path, port=local.free_port())
+    talk = Talk(address)
+    talk.run("p", "r")
+    pid = json.loads((tmp_path / "server.json").read_text())["pid"]
+    sent = 0
+    while sent < 200:
+        talk.stream("p", "r", {"wandb-history.jsonl": {"offset": sent, "content": [json.dumps({"_step": sent})]}})
+        sent += 1
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while local.address(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(address.url + "/ready", timeout=2)
+    try:
+        assert local.start_or_reuse(tmp_path) == address
+        run = talk.graphql('{ project(name: "p") { run(name: "r") { historyLineCount history(samples: 1000) } } }')
+        rows = [json.loads(row)["_step"] for row in run["project"]["run"]["history"]]
+        assert rows == list(range(sent))
+    finally:
+        local.stop(tmp_path)
