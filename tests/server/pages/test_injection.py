@@ -41,6 +41,7 @@ def test_a_script_in_a_run_does_not_run(site, page):
     )
     site.call(world.log, run, [{"train/step": i, EVIL: i, "text": EVIL, "train/loss": 1.0} for i in range(3)])
     site.call(world.console, run, [EVIL, f"\x1b]0;{EVIL}\x07"])
+    site.call(world.alert, run, EVIL, EVIL)
     site.call(world.table, run, EVIL, [EVIL], [[EVIL], [{"_type": EVIL}]])
     site.call(world.file, run, f"{EVIL}.html", EVIL.encode())
     for path in ("", "/local", "/local/evil", "/local/evil/sweeps/abcd1234", "/local/evil/runs/r1"):

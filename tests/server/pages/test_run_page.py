@@ -48,8 +48,11 @@ def test_a_running_run_fills_its_page_by_itself(site, page):
         until(lambda: chart.count() and chart.get_attribute("data-points") == str(start + 50))  # noqa: B023
         until(lambda: f"step {start}" in page.locator("#console").inner_text())  # noqa: B023
     assert page.locator("#console").inner_text().splitlines() == ["step 0", "step 50"]
-    site.call(world.set, run, state="failed")
+    site.call(world.alert, run, "Diverged", "loss is NaN at step 99")
+    site.call(world.set, run, state="failed", exit_code=1)
     until(lambda: page.locator("#state .badge.failed").count() == 1)
+    assert "loss is NaN at step 99" in page.locator("#alerts .alert.error").inner_text()
+    assert "exit code 1" in page.locator("#facts").inner_text()
 
 
 def test_the_projects_page_lists_runs_sweeps_and_reports(site, page):

@@ -4,6 +4,12 @@ from tests.server.pages.world import fill_sweep, trial_rows
 CONFIG = {"position": "place", "learning_rate": 0.003, "weight_decay": 0.0}
 
 
+def sweep_of(world):
+    return world.store.writer.execute("SELECT id FROM sweeps WHERE project_id = ?", (world.project_id,)).fetchone()[
+        "id"
+    ]
+
+
 def test_trials_curves_and_knobs_are_drawn(site, page):
     world = site.world("drawn")
     site.call(fill_sweep, world, 4, 120)
@@ -62,6 +68,12 @@ def test_brushing_an_axis_selects_trials_in_the_table(site, page):
     page.mouse.up()
     until(lambda: page.locator("#trials tr.dim").count() == 1)
     assert "rope" in page.locator("#trials tr.dim").inner_text()
+    # It stays so when something new arrives.
+    site.call(world.run, "later", CONFIG, site.call(sweep_of, world))
+    until(lambda: page.locator("#trials tbody tr").count() == 5)
+    assert "rope" in page.locator("#trials tr.dim").first.inner_text()
+    page.mouse.click(x, box["y"] + 60)
+    until(lambda: page.locator("#trials tr.dim").count() == 0)
 
 
 def test_hovering_a_trial_marks_it_in_the_table(site, page):

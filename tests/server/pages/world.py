@@ -77,7 +77,9 @@ class World:
                 f"INSERT INTO runs ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})",
                 tuple(values.values()),
             )
-            return int(cursor.lastrowid or 0)
+            number = int(cursor.lastrowid or 0)
+        self.store.changes.publish(self.project_id, number)
+        return number
 
     def log(self, run: int, rows: list[dict], **summary: Any) -> None:
         """Appends history rows, keeps the summary as the last values, and tells the pages."""
@@ -112,6 +114,13 @@ class World:
                 db.execute("INSERT INTO console VALUES (?, ?, ?, NULL, ?)", (run, start + i, level, text))
             db.execute("UPDATE runs SET log_lines = ? WHERE id = ?", (start + len(lines), run))
         self.store.changes.publish(self.project_id, run)
+
+    def alert(self, run: int, title: str, text: str) -> None:
+        with self.store.transaction() as db:
+            db.execute(
+                "INSERT INTO alerts (run_id, title, text, severity, created_at) VALUES (?, ?, ?, 'ERROR', ?)",
+                (run, title, text, time.time()),
+            )
 
     def file(self, run: int, name: str, data: bytes) -> None:
         with self.store.transaction() as db:

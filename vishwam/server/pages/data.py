@@ -161,6 +161,8 @@ def _run(db: sqlite3.Connection, project: dict, request: Request) -> dict:
             {"name": file["name"], "size": file["size"], "updated": file["updated_at"]}
             for file in queries.files(db, row["id"])
         ],
+        "alerts": queries.alerts(db, row["id"]),
+        "exit_code": row["exit_code"],
         "artifacts": queries.artifacts(db, row["id"]),
         "lines": row["log_lines"],
     }

@@ -245,6 +245,15 @@ def artifacts(db: sqlite3.Connection, run_row: int) -> dict[str, list[dict]]:
     }
 
 
+def alerts(db: sqlite3.Connection, run_row: int) -> list[dict]:
+    """What the run told its people, newest first."""
+    rows = db.execute(
+        "SELECT title, text, severity, created_at FROM alerts WHERE run_id = ? ORDER BY created_at DESC LIMIT 20",
+        (run_row,),
+    )
+    return [dict(row) for row in rows]
+
+
 def files(db: sqlite3.Connection, run_row: int) -> list[dict]:
     rows = db.execute(
         """SELECT f.name, f.updated_at, f.sha256, b.size FROM files f JOIN blobs b ON b.sha256 = f.sha256

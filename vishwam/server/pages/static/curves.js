@@ -114,7 +114,7 @@ export class CurveChart {
       width: this.body.clientWidth, height: this.height, legend: { show: false }, padding: [10, 12, 0, 0],
       scales: {
         x: { time: false, distr: this.options.xLog ? 3 : 1, ...(xRange && { range: (u, low, high) => start(xRange, low, high) }) },
-        y: { distr: log ? 3 : 1, ...(yRange && { range: (u, low, high) => start(yRange, low, high) }) },
+        y: { distr: log ? 3 : 1, ...((yRange || !log) && { range: (u, low, high) => start(yRange, ...padded(low, high)) }) },
       },
       series: [{}, ...this.series.map((one) => ({
         label: one.label, stroke: one.color, width: this.series.length > 40 ? 1 : 1.6, dash: one.dash, spanGaps: false,
@@ -188,6 +188,13 @@ export class CurveChart {
     this.plot?.destroy();
     this.root.remove();
   }
+}
+
+/** A tenth of room above and below; a flat line gets some, too. */
+function padded(low, high) {
+  if (low === null || low === undefined) return [0, 1];
+  if (low === high) return low === 0 ? [0, 1] : [low - Math.abs(low) / 10, high + Math.abs(low) / 10];
+  return uPlot.rangeNum(low, high, 0.1, true);
 }
 
 /** A logarithmic axis is marked at powers of ten, where it spans two of them. */

@@ -75,9 +75,15 @@ export class Parallel extends Graph {
     this.chart.on("mouseout", () => hover(null));
     this.chart.on("axisareaselected", () => onSelect?.(this.selected()));
     onHover((id) => this.mark(id));
+    host.addEventListener("pointerdown", () => { this.held = true; });
+    addEventListener("pointerup", () => { this.held = false; if (this.late) setTimeout(() => this.draw()); });
   }
 
   show(runs, columns) {
+    const state = JSON.stringify([columns.map(({ name, log, inverted }) => [name, log, inverted]),
+      runs.map((run) => [run.id, run.label, run.color, ...columns.map((column) => column.value(run))])]);
+    if (state === this.state) return;
+    this.state = state;
     this.runs = runs;
     const metric = columns.at(-1);
     this.set(() => {
@@ -94,7 +100,7 @@ export class Parallel extends Graph {
         parallelAxis: columns.map((column, dim) => {
           const { place, ...axis } = axes[dim];
           return {
-            ...axis, dim, name: shorten(column.name), inverse: Boolean(column.inverted), nameLocation: "end", nameGap: 14, ...axisStyle(),
+            ...axis, dim, id: `axis ${dim} ${column.name}`, name: shorten(column.name), inverse: Boolean(column.inverted), nameLocation: "end", nameGap: 14, ...axisStyle(),
             nameTextStyle: { color: css("ink"), fontSize: 11.5, fontFamily: css("font") },
             axisLabel: { ...axisStyle().axisLabel, formatter: (value) => (typeof value === "number" ? tick(value) : value),
               showMinLabel: true, showMaxLabel: true, backgroundColor: `${css("card")}d0`, padding: [1, 3], borderRadius: 3 },
@@ -114,11 +120,25 @@ export class Parallel extends Graph {
     });
   }
 
+  /** What the reader brushed stays brushed when points arrive, and nothing moves under a pressed pointer. */
+  draw() {
+    this.late = this.held;
+    if (this.held) return;
+    const brushed = this.intervals().filter(({ intervals }) => intervals.length);
+    super.draw();
+    for (const { parallelAxisId, intervals } of brushed) this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId, intervals });
+  }
+
+  intervals() {
+    const found = [];
+    this.chart.getModel()?.eachComponent("parallelAxis", (axis) => found.push({ parallelAxisId: axis.id, intervals: axis.activeIntervals ?? [] }));
+    return found;
+  }
+
   selected() {
-    const series = this.chart.getModel().getSeriesByIndex(0);
-    const active = new Set(series.getRawIndicesByActiveState("active"));
-    const brushed = this.chart.getModel().getComponent("parallel") && active.size < this.runs.length;
-    return brushed ? new Set([...active].map((i) => this.runs[i].id)) : null;
+    if (!this.intervals().some(({ intervals }) => intervals.length)) return null;
+    const active = this.chart.getModel().getSeriesByIndex(0).getRawIndicesByActiveState("active");
+    return new Set(active.map((i) => this.runs[i].id));
   }
 
   mark(id) {

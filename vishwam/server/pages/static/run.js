@@ -94,7 +94,9 @@ function drawHead() {
   $("#state").replaceChildren(badge(run.state, run.early));
   $("#facts").textContent = [run.label === run.name ? null : run.label, `${duration(run.runtime)}`, `started ${ago(run.created)}`,
     run.summary._step === undefined ? null : `${number(run.summary["train/step"] ?? run.summary._step)} steps`,
-    run.host, run.tags.length ? run.tags.join(", ") : null].filter(Boolean).join(" · ");
+    answer.exit_code ? `exit code ${answer.exit_code}` : null, run.host, run.tags.length ? run.tags.join(", ") : null].filter(Boolean).join(" · ");
+  $("#alerts").replaceChildren(...answer.alerts.map((alert) => h("p", { class: `alert ${alert.severity.toLowerCase().replace(/[^a-z]/g, "")}` },
+    h("b", {}, alert.title), " ", alert.text, " ", h("span", { class: "muted" }, ago(alert.created_at)))));
   const shown = HEADLINES.filter((key) => typeof run.summary[key] === "number");
   $("#figures").replaceChildren(...shown.map((key) => h("div", { class: "figure" }, h("span", { class: "what" }, key),
     h("span", { class: "number" }, number(run.summary[key])))));

@@ -35,7 +35,7 @@ export class SortedTable {
     const rows = column ? [...this.rows].sort((a, b) => compare(column.value(a), column.value(b), this.down)) : this.rows;
     const best = new Map(this.columns.filter((one) => one.best).map((one) => {
       const values = this.rows.map(one.value).filter((value) => typeof value === "number" && Number.isFinite(value));
-      return [one.name, values.length > 1 ? Math[one.best](...values) : null];
+      return [one.name, new Set(values).size > 1 ? Math[one.best](...values) : null];
     }));
     const head = this.columns.map((one) => {
       const sorted = one.name === this.sort;
@@ -50,7 +50,9 @@ export class SortedTable {
       return h("td", { class: [one.numeric ? "n" : "", top !== null && top !== undefined && one.value(row) === top ? "best" : ""].join(" ").trim() || null },
         one.cell ? one.cell(row) : text(one.value(row)));
     })));
+    const focused = [...this.host.querySelectorAll("th button")].indexOf(document.activeElement);
     this.host.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
+    this.host.querySelectorAll("th button")[focused]?.focus();
   }
 
   by(column) {
