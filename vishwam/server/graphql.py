@@ -241,6 +241,7 @@ def _response(result: graphql.ExecutionResult) -> Response:
     status = 200
     if result.errors:
         payload["errors"] = [{"message": error.message, "path": error.path} for error in result.errors]
+        status = 400 if result.data is None else 200
         for error in result.errors:
             original = error.original_error
             if isinstance(original, Refused):
