@@ -127,54 +127,50 @@ def make_report(path: str) -> str | None:
 
 
 def run_agent(path: str, count: int | None) -> int:
-    """Runs `wandb agent` to its end, showing what its trials say. Returns an exit code: 130 after Ctrl-C.
+    """Runs `wandb agent` to its end, showing what its trials print. Returns an exit code: 130 after Ctrl-C.
 
     The agent stands in a session of its own, so that Ctrl-C reaches it once and through here, and is told to end when
-    this process dies: no trial outlives the script that started it.
+    this process dies: no trial outlives the script that started it. It writes to files and not to a pipe, which would
+    break under a trial that is saving its checkpoint just then.
     """
     command = [_wandb(), "agent", "--forward-signals", *(["--count", str(count)] if count else []), path]
-    log = agent_log(path)
+    log, said = agent_log(path), agent_log(path).with_suffix(".out")
     log.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        file = stack.enter_context(log.open("a"))
+    with log.open("a") as errors, said.open("a") as output, said.open(errors="replace") as reader:
+        reader.seek(0, os.SEEK_END)
         agent = subprocess.Popen(
             command,
-            stdout=subprocess.PIPE,
-            stderr=file,
+            stdout=output,
+            stderr=errors,
             stdin=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
             start_new_session=True,
             preexec_fn=die_with_parent if sys.platform == "linux" else None,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-        assert agent.stdout is not None
-        stack.callback(agent.stdout.close)
-        stack.enter_context(_terminated_like_interrupted())
-        try:
-            relay(agent.stdout, file)
-            code = agent.wait()
-        except KeyboardInterrupt:
-            say("", "stopping: the trial saves its checkpoint ...")
-            _end(agent)
-            say("stopped; start again to go on from here")
-            return 130
-    if code:
-        say(f"wandb agent ended with exit code {code}; its log: {log}")
-    return code
+        with _terminated_like_interrupted():
+            try:
+                while agent.poll() is None:
+                    show(reader)
+                    time.sleep(0.2)
+                show(reader)
+            except KeyboardInterrupt:
+                say("", "stopping: the trial saves its checkpoint ...")
+                _end(agent)
+                show(reader)
+                say("stopped; the same command goes on from here")
+                return 130
+    if agent.returncode:
+        say(f"wandb agent ended with exit code {agent.returncode}; its log: {log}")
+    return agent.returncode
 
 
 def agent_log(path: str) -> Path:
-    """Where the agents of a sweep and its trials leave what they say."""
+    """Where the agents of a sweep and its trials leave their messages and errors."""
     return state.folder() / "logs" / f"agent-{path.rpartition('/')[2]}.log"
 
 
-def relay(source: IO[str], log: IO[str]) -> None:
-    """Copies what trials print to the screen and to the log, where the client's own messages and all errors go, too."""
-    for line in source:
-        log.write(line)
-        log.flush()
-        say(line.rstrip())
+def show(reader: IO[str]) -> None:
+    print(reader.read(), end="", flush=True)
 
 
 def die_with_parent() -> None:
@@ -203,7 +199,7 @@ def _terminated_like_interrupted() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end(agent: "subprocess.Popen[str]") -> None:
+def _end(agent: "subprocess.Popen[bytes]") -> None:
     """SIGINT, then SIGTERM, then SIGKILL to the agent, whose trials do as it does. A second Ctrl-C hurries."""
     for number, patience in ((signal.SIGINT, GRACE_SECONDS), (signal.SIGTERM, 5), (signal.SIGKILL, 5)):
         with contextlib.suppress(ProcessLookupError):

@@ -23,10 +23,6 @@ def main(names: list[str]) -> int:
             near = difflib.get_close_matches(name, available, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(available)}"
             print(f"no benchmark {name!r}; {hint}", file=sys.stderr)
-                f"no benchmark {name!r}; "
-                + (f"did you mean {near[0]}?" if near else f"there are {', '.join(available)}"),
-                file=sys.stderr,
-            )
             return 2
     folder = state.folder() / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-from wandb import AlertLevel
 
 from vishwam.evaluation.exact_match import Sample
 
@@ -137,7 +136,7 @@ class Run:
     def fail(self, reason: str) -> None:
         """Ends the run as failed, with the reason where a person looks for it."""
         self._run.summary["failure"] = reason
-        self._run.alert(title="Trial failed", text=reason, level=AlertLevel.ERROR)
+        self._run.alert(title="Trial failed", text=reason, level="ERROR")
         self._run.finish(exit_code=1)
 
     def finish(self) -> None:
