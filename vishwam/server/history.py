@@ -121,8 +121,7 @@ def append(
 def _truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:
     """Forgets lines from `line` on, and the chunks that hold any of them."""
     db.execute(f"DELETE FROM {_TABLES[kind]} WHERE run_id = ? AND line >= ?", (run_id, line))
-    done = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
-    if done is not None and done[0] > line:
+    if _columns_end(db, run_id, kind) > line:
         start = line - line % CHUNK
         db.execute("DELETE FROM series WHERE run_id = ? AND kind = ? AND first_line >= ?", (run_id, kind, start))
         db.execute("UPDATE series_end SET line = ? WHERE run_id = ? AND kind = ?", (start, run_id, kind))
@@ -130,18 +129,25 @@ def _truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None
 
 def _columns(db: sqlite3.Connection, run_id: int, kind: int, end: int) -> None:
     """Writes every complete chunk of lines below `end` by metric."""
-    row = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
-    start = row[0] if row else 0
+    start = _columns_end(db, run_id, kind)
     if end - start < CHUNK:
         return
     while end - start >= CHUNK:
         chunk = _collect(_rows(db, run_id, kind, start, start + CHUNK))
         db.executemany(
             "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(run_id, kind, key, start, len(x), x.tobytes(), y.tobytes()) for key, (x, y) in chunk.items()],
+            [
+                # A metric of every line from x[0] on needs no line numbers.
+                (run_id, kind, key, start, len(x), b"" if _dense(x) and x[0] == start else x.tobytes(), y.tobytes())
+                for key, (x, y) in chunk.items()
+            ],
         )
         start += CHUNK
     db.execute("INSERT OR REPLACE INTO series_end VALUES (?, ?, ?)", (run_id, kind, start))
+
+
+def _dense(lines: array) -> bool:
+    return lines[-1] - lines[0] == len(lines) - 1
 
 
 def _rows(db: sqlite3.Connection, run_id: int, kind: int, start: int, end: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -170,17 +176,22 @@ def series(
     Lines join metrics of one run: the x of a point is the value of `_step`, `_runtime`, `train/step`, ... at its line.
     """
     wanted = None if keys is None else set(keys)
-    query, values = "SELECT key, lines, vals FROM series WHERE run_id = ? AND kind = ?", [run_id, kind]
+    query, values = (
+        "SELECT key, first_line, count, lines, vals FROM series WHERE run_id = ? AND kind = ?",
+        [run_id, kind],
+    )
     if wanted is not None:
         query += f" AND key IN ({','.join('?' * len(wanted))})"
         values.extend(wanted)  # type: ignore[arg-type]
     found: dict[str, tuple[array, array]] = {}
-    for key, lines, vals in db.execute(query + " ORDER BY key, first_line", values):
+    for key, first, count, lines, vals in db.execute(query + " ORDER BY key, first_line", values):
         pair = found.setdefault(key, (array("q"), array("d")))
-        pair[0].frombytes(lines)
+        if lines:
+            pair[0].frombytes(lines)
+        else:
+            pair[0].extend(range(first, first + count))
         pair[1].frombytes(vals)
-    end = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
-    for key, (lines, vals) in _collect(_rows(db, run_id, kind, end[0] if end else 0, MAX_LINE)).items():
+    for key, (lines, vals) in _collect(_rows(db, run_id, kind, _columns_end(db, run_id, kind), MAX_LINE)).items():
         if wanted is None or key in wanted:
             pair = found.setdefault(key, (array("q"), array("d")))
             pair[0].extend(lines)
@@ -193,25 +204,39 @@ def keys(db: sqlite3.Connection, run_id: int, kind: int = HISTORY) -> list[str]:
     found = {
         row[0] for row in db.execute("SELECT DISTINCT key FROM series WHERE run_id = ? AND kind = ?", (run_id, kind))
     }
-    end = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
-    for _, row in _rows(db, run_id, kind, end[0] if end else 0, MAX_LINE):
+    for _, row in _rows(db, run_id, kind, _columns_end(db, run_id, kind), MAX_LINE):
         found.update(key for key, _ in numbers(row))
     return sorted(found)
 
 
 def history_keys(db: sqlite3.Connection, run: dict[str, Any]) -> dict[str, Any]:
-    """W&B's `historyKeys`: {"keys": {metric: {"typeCounts": [...]}}, "lastStep": n, "sets": []}."""
-    counts: dict[str, dict[str, int]] = {}
-    for _, row in _rows(db, run["id"], HISTORY, 0, MAX_LINE):
-        for key, value in row.items():
-            kind = _type_name(value)
-            counts.setdefault(key, {}).setdefault(kind, 0)
-            counts[key][kind] += 1
+    """W&B's `historyKeys`: {"keys": {metric: {"typeCounts": [...]}}, "lastStep": n, "sets": []}.
+
+    Numbers are counted; of other values the summary tells the type.
+    """
+    counts: dict[str, tuple[str, int]] = {}
+    for key, value in json.loads(run["summary_json"]).items():
+        if key != "_wandb" and _type_name(value) != "number":
+            counts[key] = (_type_name(value), 1)
+    chunks = "SELECT key, sum(count) FROM series WHERE run_id = ? AND kind = ? GROUP BY key"
+    for key, count in db.execute(chunks, (run["id"], HISTORY)):
+        counts[key] = ("number", count)
+    for key, (lines, _) in _collect(
+        _rows(db, run["id"], HISTORY, _columns_end(db, run["id"], HISTORY), MAX_LINE)
+    ).items():
+        known = counts.get(key, ("number", 0))
+        counts[key] = ("number", len(lines) + (known[1] if known[0] == "number" else 0))
     described = {
-        key: {"typeCounts": [{"type": kind, "count": count} for kind, count in kinds.items()], "monotonic": False}
-        for key, kinds in counts.items()
+        key: {"typeCounts": [{"type": kind, "count": count}], "monotonic": False}
+        for key, (kind, count) in sorted(counts.items())
     }
     return {"keys": described, "lastStep": run["last_step"], "sets": []}
+
+
+def _columns_end(db: sqlite3.Connection, run_id: int, kind: int) -> int:
+    """Lines below this one are in `series`."""
+    row = db.execute("SELECT line FROM series_end WHERE run_id = ? AND kind = ?", (run_id, kind)).fetchone()
+    return row[0] if row else 0
 
 
 def _type_name(value: Any) -> str:
@@ -264,13 +289,34 @@ def sampled_history(db: sqlite3.Connection, run_id: int, spec: dict[str, Any]) -
     low, high = spec.get("minStep", -1), spec.get("maxStep", 1 << 53)  # both inclusive here
     if not isinstance(low, int) or not isinstance(high, int):
         raise Refused(400, "minStep and maxStep are integers")
-    found = []
-    for text in page(db, run_id, HISTORY, low, min(high, 1 << 53) + 1, MAX_LINE):
-        row = json.loads(text)
-        values = {key: lookup(row, key) for key in wanted}
-        if all(value is not None for value in values.values()):
-            found.append(values)
+    columns = series(db, run_id, [*wanted, "_step"])
+    if all(key in columns for key in wanted):
+        found = _join(columns, wanted, low, high)
+    else:
+        # Some key is no number: a table, an image, a string.
+        found = []
+        for text in page(db, run_id, HISTORY, low, min(high, 1 << 53) + 1, MAX_LINE):
+            row = json.loads(text)
+            values = {key: lookup(row, key) for key in wanted}
+            if all(value is not None for value in values.values()):
+                found.append(values)
     if len(found) > samples:
         chosen = spread(len(found), samples)
         found = [row for index, row in enumerate(found) if index in chosen]
     return found
+
+
+def _join(columns: dict[str, tuple[array, array]], wanted: list[str], low: int, high: int) -> list[dict[str, Any]]:
+    """Rows of the lines where every wanted metric has a value and `_step` is in [low, high]."""
+    by_line = {key: dict(zip(*columns[key], strict=True)) for key in {*wanted, "_step"} if key in columns}
+    steps = by_line.get("_step", {})
+    shortest = min((columns[key] for key in wanted), key=lambda pair: len(pair[0]))
+    return [
+        {key: _whole(by_line[key][line]) for key in wanted}
+        for line in shortest[0]
+        if low <= steps.get(line, line) <= high and all(line in by_line[key] for key in wanted)
+    ]
+
+
+def _whole(value: float) -> float | int:
+    return int(value) if value.is_integer() and abs(value) < 1 << 53 else value

@@ -124,7 +124,7 @@ CREATE TABLE series (
     key TEXT NOT NULL,                   -- nested dictionaries are joined by dots
     first_line INTEGER NOT NULL,
     count INTEGER NOT NULL,
-    lines BLOB NOT NULL,                 -- int64, little endian: line numbers
+    lines BLOB NOT NULL,                 -- int64, little endian: line numbers; empty when they are first_line + 0, 1, 2, ...
     vals BLOB NOT NULL,                  -- float64, little endian; NaN and infinities as such
     PRIMARY KEY (run_id, kind, key, first_line)
 ) WITHOUT ROWID;
