@@ -26,7 +26,10 @@ export async function json(name, parameters = {}) {
  */
 export async function curves(runs, keys, x, kind = "history") {
   if (!runs.length || !keys.length) return [];
-  const response = await fetch(address("curves", {}), { method: "POST", body: JSON.stringify({ runs, keys, x, kind }) });
+  const response = await fetch(address("curves", {}), {
+    method: "POST",
+    body: JSON.stringify({ runs, keys, x, kind }),
+  });
   if (!response.ok) throw new Error(`curves: the server answered ${response.status}`);
   const buffer = await response.arrayBuffer();
   const length = new DataView(buffer).getUint32(0, true);
@@ -60,7 +63,11 @@ export async function live(callback, pause = 500) {
     changed = new Set();
     everything = false;
     busy = true;
-    try { await callback(runs); } catch (error) { console.error(error); }
+    try {
+      await callback(runs);
+    } catch (error) {
+      console.error(error);
+    }
     busy = false;
     if (changed.size || everything) timer ??= setTimeout(flush, pause);
   }
@@ -71,19 +78,33 @@ export async function live(callback, pause = 500) {
       timer ??= setTimeout(flush, pause);
     };
     source.onopen = () => {
-      if (interrupted) { everything = true; timer ??= setTimeout(flush, 0); }
+      if (interrupted) {
+        everything = true;
+        timer ??= setTimeout(flush, 0);
+      }
       interrupted = false;
       dot.className = "on";
       dot.title = "New points appear by themselves";
     };
-    source.onerror = () => { interrupted = true; dot.className = "off"; dot.title = "The server does not answer; trying again"; };
+    source.onerror = () => {
+      interrupted = true;
+      dot.className = "off";
+      dot.title = "The server does not answer; trying again";
+    };
   }
   // A browser opens six connections to one server: a page nobody looks at gives its own back.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) { source.close(); interrupted = true; } else if (source.readyState === EventSource.CLOSED) connect();
+    if (document.hidden) {
+      source.close();
+      interrupted = true;
+    } else if (source.readyState === EventSource.CLOSED) connect();
   });
   addEventListener("pagehide", () => source.close());
   connect();
-  try { await callback(null); } finally { busy = false; }
+  try {
+    await callback(null);
+  } finally {
+    busy = false;
+  }
   if (changed.size) timer ??= setTimeout(flush, 0);
 }

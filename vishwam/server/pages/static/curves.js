@@ -17,12 +17,15 @@ export function hover(run) {
 export const onHover = (callback) => hovering.addEventListener("hover", (event) => callback(event.detail));
 
 // Charts out of sight keep their newest data and draw it when they come into view.
-const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    entry.target.chart.visible = entry.isIntersecting;
-    if (entry.isIntersecting) entry.target.chart.draw();
-  }
-}, { rootMargin: "200px" });
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      entry.target.chart.visible = entry.isIntersecting;
+      if (entry.isIntersecting) entry.target.chart.draw();
+    }
+  },
+  { rootMargin: "200px" },
+);
 const resizer = new ResizeObserver((entries) => entries.forEach((entry) => entry.target.chart.resize()));
 
 export class CurveChart {
@@ -31,7 +34,14 @@ export class CurveChart {
     this.body = h("div", { class: "plot", style: { minHeight: `${height}px` } });
     this.tip = h("div", { class: "tip", hidden: true });
     this.key = h("div", { class: "key", hidden: true });
-    this.root = h("figure", { class: "chart" }, title ? h("figcaption", { title }, title) : null, this.key, this.body, this.tip);
+    this.root = h(
+      "figure",
+      { class: "chart" },
+      title ? h("figcaption", { title }, title) : null,
+      this.key,
+      this.body,
+      this.tip,
+    );
     this.body.chart = this;
     Object.assign(this, { format, tickFormat, height, title, visible: false, dirty: false, plot: null, zoomed: false });
     host.append(this.root);
@@ -54,8 +64,15 @@ export class CurveChart {
     this.drawKey();
     const longest = Math.max(0, ...this.series.map((one) => one.x.length));
     this.root.dataset.points = this.series.reduce((sum, one) => sum + one.x.length, 0);
-    if (longest <= 1) { this.key.hidden = true; return this.drawValues(); }
-    const shape = JSON.stringify([this.series.map((one) => [one.id, one.label, one.color, longest < 40]), this.options, css("ink")]);
+    if (longest <= 1) {
+      this.key.hidden = true;
+      return this.drawValues();
+    }
+    const shape = JSON.stringify([
+      this.series.map((one) => [one.id, one.label, one.color, longest < 40]),
+      this.options,
+      css("ink"),
+    ]);
     const data = this.join();
     if (this.plot && shape === this.shape) {
       // A reader who zoomed in stays there while points arrive.
@@ -74,8 +91,19 @@ export class CurveChart {
   drawKey() {
     this.key.hidden = !this.options.key || this.series.length < 2 || this.series.length > 12;
     if (!this.key.hidden)
-      this.key.replaceChildren(...this.series.map((one) => h("span", { mouseenter: () => hover(one.id), mouseleave: () => hover(null) },
-        h("i", { class: one.dash ? "swatch dashed" : "swatch", style: { background: one.color, color: one.color } }), one.label)));
+      this.key.replaceChildren(
+        ...this.series.map((one) =>
+          h(
+            "span",
+            { mouseenter: () => hover(one.id), mouseleave: () => hover(null) },
+            h("i", {
+              class: one.dash ? "swatch dashed" : "swatch",
+              style: { background: one.color, color: one.color },
+            }),
+            one.label,
+          ),
+        ),
+      );
   }
 
   join() {
@@ -85,7 +113,12 @@ export class CurveChart {
       // null is a gap (NaN, or no logarithm); where a run has no point at another's x, join leaves undefined.
       return [one.x, Array.from(y, (v) => (Number.isFinite(v) && !(log && v <= 0) ? v : null))];
     });
-    return tables.length ? uPlot.join(tables, tables.map(() => [0, 1])) : [[], []];
+    return tables.length
+      ? uPlot.join(
+          tables,
+          tables.map(() => [0, 1]),
+        )
+      : [[], []];
   }
 
   /** A metric logged once is a number, not a curve. */
@@ -95,12 +128,32 @@ export class CurveChart {
     this.shape = null;
     const most = Math.max(...this.series.map((one) => Math.abs(one.y[0])), 0);
     const full = this.series.every((one) => one.y[0] >= 0 && one.y[0] <= 1) ? 1 : most;
-    this.body.replaceChildren(this.series.length
-      ? h("ul", { class: "values" }, this.series.map((one) => h("li", {
-        mouseenter: () => hover(one.id), mouseleave: () => hover(null) },
-      h("span", { class: "name", title: one.label }, one.label), h("span", { class: "value" }, this.format(one.y[0])),
-      h("span", { class: "bar" }, h("span", { style: { width: `${(100 * Math.abs(one.y[0])) / (full || 1)}%`, background: one.color } })))))
-      : h("p", { class: "empty" }, "No points yet"));
+    this.body.replaceChildren(
+      this.series.length
+        ? h(
+            "ul",
+            { class: "values" },
+            this.series.map((one) =>
+              h(
+                "li",
+                {
+                  mouseenter: () => hover(one.id),
+                  mouseleave: () => hover(null),
+                },
+                h("span", { class: "name", title: one.label }, one.label),
+                h("span", { class: "value" }, this.format(one.y[0])),
+                h(
+                  "span",
+                  { class: "bar" },
+                  h("span", {
+                    style: { width: `${(100 * Math.abs(one.y[0])) / (full || 1)}%`, background: one.color },
+                  }),
+                ),
+              ),
+            ),
+          )
+        : h("p", { class: "empty" }, "No points yet"),
+    );
   }
 
   settings(longest) {
@@ -111,51 +164,123 @@ export class CurveChart {
     const start = (range, low, high) => [range?.[0] ?? low, range?.[1] ?? high];
     const time = x === "time";
     return {
-      width: this.body.clientWidth, height: this.height, legend: { show: false }, padding: [10, 12, 0, 0],
+      width: this.body.clientWidth,
+      height: this.height,
+      legend: { show: false },
+      padding: [10, 12, 0, 0],
       scales: {
-        x: { time: false, distr: this.options.xLog ? 3 : 1, ...(xRange && { range: (u, low, high) => start(xRange, low, high) }) },
-        y: { distr: log ? 3 : 1, ...((yRange || !log) && { range: (u, low, high) => start(yRange, ...padded(low, high)) }) },
+        x: {
+          time: false,
+          distr: this.options.xLog ? 3 : 1,
+          ...(xRange && { range: (u, low, high) => start(xRange, low, high) }),
+        },
+        y: {
+          distr: log ? 3 : 1,
+          ...((yRange || !log) && { range: (u, low, high) => start(yRange, ...padded(low, high)) }),
+        },
       },
-      series: [{}, ...this.series.map((one) => ({
-        label: one.label, stroke: one.color, width: this.series.length > 40 ? 1 : 1.6, dash: one.dash, spanGaps: false,
-        points: { show: longest < 40, size: 5, fill: one.color, stroke: one.color },
-      }))],
+      series: [
+        {},
+        ...this.series.map((one) => ({
+          label: one.label,
+          stroke: one.color,
+          width: this.series.length > 40 ? 1 : 1.6,
+          dash: one.dash,
+          spanGaps: false,
+          points: { show: longest < 40, size: 5, fill: one.color, stroke: one.color },
+        })),
+      ],
       axes: [
-        { stroke: ink, grid: { show: false }, ticks: { stroke: css("grid"), size: 4 }, font, labelFont: font, label: xLabel, labelSize: 16,
-          size: 26, space: 60, values: (u, ticks) => ticks.map((v) => (v === null ? "" : time ? duration(v).split(" 00")[0] : tick(v))) },
-        { stroke: ink, ticks: { show: false }, font, grid: { ...grid, ...(log && { filter: decades }) }, filter: log ? decades : undefined,
+        {
+          stroke: ink,
+          grid: { show: false },
+          ticks: { stroke: css("grid"), size: 4 },
+          font,
+          labelFont: font,
+          label: xLabel,
+          labelSize: 16,
+          size: 26,
+          space: 60,
+          values: (u, ticks) => ticks.map((v) => (v === null ? "" : time ? duration(v).split(" 00")[0] : tick(v))),
+        },
+        {
+          stroke: ink,
+          ticks: { show: false },
+          font,
+          grid: { ...grid, ...(log && { filter: decades }) },
+          filter: log ? decades : undefined,
           ...(this.format === bytes && { incrs: POWERS }),
           size: (u, values) => 14 + 6.2 * Math.max(3, ...(values ?? []).map((v) => String(v ?? "").length)),
-          space: 34, values: (u, ticks) => ticks.map((v) => (v === null ? "" : this.tickFormat(v))) },
+          space: 34,
+          values: (u, ticks) => ticks.map((v) => (v === null ? "" : this.tickFormat(v))),
+        },
       ],
       focus: { alpha: 0.22 },
       cursor: {
-        focus: { prox: 24 }, points: { size: 7 }, drag: { x: true, y: false },
+        focus: { prox: 24 },
+        points: { size: 7 },
+        drag: { x: true, y: false },
         dataIdx: (u, i, index) => nearest(u.data[i], index),
       },
       hooks: {
-        setSeries: [(u, i) => { if (!this.quiet) hover(i === null ? null : this.series[i - 1]?.id); }],
+        setSeries: [
+          (u, i) => {
+            if (!this.quiet) hover(i === null ? null : this.series[i - 1]?.id);
+          },
+        ],
         setCursor: [(u) => this.showTip(u)],
-        setSelect: [(u) => { if (u.select.width > 0) this.zoomed = true; }],
-        ready: [(u) => u.over.addEventListener("dblclick", () => { this.zoomed = false; })],
+        setSelect: [
+          (u) => {
+            if (u.select.width > 0) this.zoomed = true;
+          },
+        ],
+        ready: [
+          (u) =>
+            u.over.addEventListener("dblclick", () => {
+              this.zoomed = false;
+            }),
+        ],
       },
     };
   }
 
   showTip(u) {
     const { left, top, idx } = u.cursor;
-    if (idx === null || idx === undefined || left < 0) { this.tip.hidden = true; return; }
-    const rows = this.series.map((one, i) => ({ one, at: nearest(u.data[i + 1], idx), i: i + 1 }))
+    if (idx === null || idx === undefined || left < 0) {
+      this.tip.hidden = true;
+      return;
+    }
+    const rows = this.series
+      .map((one, i) => ({ one, at: nearest(u.data[i + 1], idx), i: i + 1 }))
       .filter((row) => row.at !== null && u.series[row.i].show)
-      .map((row) => ({ ...row, y: u.data[row.i][row.at], distance: Math.abs(u.valToPos(u.data[row.i][row.at], "y") - top) }));
-    if (!rows.length) { this.tip.hidden = true; return; }
+      .map((row) => ({
+        ...row,
+        y: u.data[row.i][row.at],
+        distance: Math.abs(u.valToPos(u.data[row.i][row.at], "y") - top),
+      }));
+    if (!rows.length) {
+      this.tip.hidden = true;
+      return;
+    }
     rows.sort((a, b) => a.distance - b.distance);
     const shown = rows.slice(0, 6).sort((a, b) => b.y - a.y);
     const at = u.data[0][rows[0].at];
     this.tip.replaceChildren(
-      h("div", { class: "at" }, this.options.x === "time" ? duration(at) : `${this.options.xLabel || "step"} ${number(at)}`),
-      ...shown.map(({ one, y }) => h("div", { class: one === rows[0].one ? "row near" : "row" }, h("i", { style: { background: one.color } }),
-        h("span", { class: "name" }, one.label), h("b", {}, this.format(y)))));
+      h(
+        "div",
+        { class: "at" },
+        this.options.x === "time" ? duration(at) : `${this.options.xLabel || "step"} ${number(at)}`,
+      ),
+      ...shown.map(({ one, y }) =>
+        h(
+          "div",
+          { class: one === rows[0].one ? "row near" : "row" },
+          h("i", { style: { background: one.color } }),
+          h("span", { class: "name" }, one.label),
+          h("b", {}, this.format(y)),
+        ),
+      ),
+    );
     this.tip.hidden = false;
     const box = this.root.getBoundingClientRect();
     const plot = u.over.getBoundingClientRect();
@@ -219,7 +344,10 @@ export function smooth(values, weight) {
   let sum = 0;
   let mass = 0;
   for (let i = 0; i < values.length; i += 1) {
-    if (!Number.isFinite(values[i])) { out[i] = values[i]; continue; }
+    if (!Number.isFinite(values[i])) {
+      out[i] = values[i];
+      continue;
+    }
     sum = weight * sum + (1 - weight) * values[i];
     mass = weight * mass + (1 - weight);
     out[i] = sum / mass;

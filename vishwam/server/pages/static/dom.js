@@ -20,7 +20,8 @@ export function h(tag, attributes = {}, ...children) {
 /** A small two-way switch: [["step", "Step"], ["time", "Time"]]. */
 export function segmented(label, options, chosen, onChange) {
   const buttons = options.map(([value, name]) =>
-    h("button", { type: "button", "aria-pressed": String(value === chosen), click: () => choose(value) }, name));
+    h("button", { type: "button", "aria-pressed": String(value === chosen), click: () => choose(value) }, name),
+  );
   function choose(value) {
     options.forEach(([option], i) => buttons[i].setAttribute("aria-pressed", String(option === value)));
     onChange(value);
@@ -31,18 +32,56 @@ export function segmented(label, options, chosen, onChange) {
 /** The cards of charts on a page and what they show follow one set of switches. */
 export function chartControls(host, settings, redraw, reload) {
   const smoothing = h("input", {
-    type: "range", min: 0, max: 0.98, step: 0.02, value: settings.smoothing, "aria-label": "Smoothing",
-    input: (event) => { settings.smoothing = Number(event.target.value); redraw(); },
+    type: "range",
+    min: 0,
+    max: 0.98,
+    step: 0.02,
+    value: settings.smoothing,
+    "aria-label": "Smoothing",
+    input: (event) => {
+      settings.smoothing = Number(event.target.value);
+      redraw();
+    },
   });
   host.append(
-    segmented("Horizontal axis", [["step", "Step"], ["time", "Time"]], settings.x, (x) => { settings.x = x; reload(); }),
-    segmented("Vertical axis", [["linear", "Linear"], ["log", "Log"]], settings.log ? "log" : "linear",
-      (scale) => { settings.log = scale === "log"; redraw(); }),
-    h("label", { class: "smoothing" }, "Smoothing ", smoothing));
+    segmented(
+      "Horizontal axis",
+      [
+        ["step", "Step"],
+        ["time", "Time"],
+      ],
+      settings.x,
+      (x) => {
+        settings.x = x;
+        reload();
+      },
+    ),
+    segmented(
+      "Vertical axis",
+      [
+        ["linear", "Linear"],
+        ["log", "Log"],
+      ],
+      settings.log ? "log" : "linear",
+      (scale) => {
+        settings.log = scale === "log";
+        redraw();
+      },
+    ),
+    h("label", { class: "smoothing" }, "Smoothing ", smoothing),
+  );
 }
 
-const STATES = { pending: "pending", running: "running", finished: "finished", failed: "failed", crashed: "crashed",
-  killed: "killed", preempting: "preempting", preempted: "preempted" };
+const STATES = {
+  pending: "pending",
+  running: "running",
+  finished: "finished",
+  failed: "failed",
+  crashed: "crashed",
+  killed: "killed",
+  preempting: "preempting",
+  preempted: "preempted",
+};
 
 export function badge(state, earlyStopped = false) {
   if (earlyStopped) return h("span", { class: "badge stopped" }, "stopped early");

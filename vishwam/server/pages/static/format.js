@@ -10,8 +10,9 @@ export function number(value) {
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "−∞";
   const size = Math.abs(value);
   if (size === 0) return "0";
-  if (size < 1e-3 || size >= 1e9) return exponent(value);
+  if (size < 1e-3 || size >= 1e15) return exponent(value);
   if (Number.isInteger(value)) return value.toLocaleString("en").replaceAll(",", " ");
+  if (size >= 1e9) return exponent(value);
   if (size >= 1e4) return Math.round(value).toLocaleString("en").replaceAll(",", " ");
   return trim(value.toPrecision(4));
 }
@@ -22,7 +23,11 @@ export function tick(value) {
   const size = Math.abs(value);
   if (size === 0) return "0";
   if (size < 1e-3 || size >= 1e12) return exponent(value);
-  for (const [unit, letter] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]])
+  for (const [unit, letter] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ])
     if (size >= unit) return trim((value / unit).toPrecision(3)) + letter;
   return trim(value.toPrecision(3));
 }
@@ -40,7 +45,10 @@ export function bytes(value) {
   if (typeof value !== "number") return DASH;
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let i = 0;
-  while (Math.abs(value) >= 1024 && i < units.length - 1) { value /= 1024; i += 1; }
+  while (Math.abs(value) >= 1024 && i < units.length - 1) {
+    value /= 1024;
+    i += 1;
+  }
   return `${i ? trim(value.toPrecision(3)) : value} ${units[i]}`;
 }
 

@@ -1,7 +1,6 @@
 // Parallel coordinates, scatters and bars, drawn by Apache ECharts in the colours of the page.
 
 /* global echarts */
-import { h } from "./dom.js";
 import { number, text, tick } from "./format.js";
 import { MANY_RUNS, css, lessIsBetter, onThemeChange, ramp, shades } from "./theme.js";
 import { hover, onHover } from "./curves.js";
@@ -33,7 +32,12 @@ const base = () => ({
   textStyle: { fontFamily: css("font"), color: css("ink-2"), fontSize: 11 },
   // Tooltips are painted on the canvas: what is stored never becomes markup.
   tooltip: {
-    renderMode: "richText", confine: true, backgroundColor: css("card"), borderColor: css("line"), borderWidth: 1, padding: [6, 9],
+    renderMode: "richText",
+    confine: true,
+    backgroundColor: css("card"),
+    borderColor: css("line"),
+    borderWidth: 1,
+    padding: [6, 9],
     textStyle: { color: css("ink"), fontSize: 12, fontFamily: css("font") },
   },
 });
@@ -53,7 +57,11 @@ function axisOf(values, log) {
   const known = values.filter((value) => value !== null && value !== undefined);
   if (!known.every(isNumber)) {
     const names = [...new Set(known.map(text))];
-    return { type: "category", data: names, place: (value) => (value === null || value === undefined ? null : text(value)) };
+    return {
+      type: "category",
+      data: names,
+      place: (value) => (value === null || value === undefined ? null : text(value)),
+    };
   }
   const low = Math.min(...known);
   const high = Math.max(...known);
@@ -66,7 +74,7 @@ function axisOf(values, log) {
 
 /**
  * One line a run over its knobs to the metric in the last column. columns: [{name, log, inverted, value: run => ...}],
- * onSelect(ids or null) after a reader brushed an axis. Few runs keep their own colours; many are coloured by the last column.
+ * onSelect(ids or null) after a reader brushed an axis. Few runs keep their colours; many are shaded by the last column.
  */
 export class Parallel extends Graph {
   constructor(host, { height = 300, onSelect = null } = {}) {
@@ -75,47 +83,77 @@ export class Parallel extends Graph {
     this.chart.on("mouseout", () => hover(null));
     this.chart.on("axisareaselected", () => onSelect?.(this.selected()));
     onHover((id) => this.mark(id));
-    host.addEventListener("pointerdown", () => { this.held = true; });
-    addEventListener("pointerup", () => { this.held = false; if (this.late) setTimeout(() => this.draw()); });
+    host.addEventListener("pointerdown", () => {
+      this.held = true;
+    });
+    addEventListener("pointerup", () => {
+      this.held = false;
+      if (this.late) setTimeout(() => this.draw());
+    });
   }
 
   show(runs, columns) {
-    const state = JSON.stringify([columns.map(({ name, log, inverted }) => [name, log, inverted]),
-      runs.map((run) => [run.id, run.label, run.color, ...columns.map((column) => column.value(run))])]);
+    const state = JSON.stringify([
+      columns.map(({ name, log, inverted }) => [name, log, inverted]),
+      runs.map((run) => [run.id, run.label, run.color, ...columns.map((column) => column.value(run))]),
+    ]);
     if (state === this.state) return;
     this.state = state;
     this.runs = runs;
     const metric = columns.at(-1);
     this.set(() => {
       const axes = columns.map((column) => axisOf(runs.map(column.value), column.log));
-      const shade = runs.length > MANY_RUNS ? shades(runs.map(metric.value), lessIsBetter(metric.name, metric.goal)) : null;
+      const shade =
+        runs.length > MANY_RUNS ? shades(runs.map(metric.value), lessIsBetter(metric.name, metric.goal)) : null;
       // Names stand centred over their axes, shortened to the room between two of them.
       const left = Math.max(46, 3.4 * columns[0].name.length);
       const right = Math.max(56, 3.4 * Math.min(metric.name.length, 30));
       const room = Math.floor((this.host.clientWidth - left - right) / Math.max(1, columns.length - 1) / 6.6);
-      const shorten = (name) => (name.length <= room ? name : name.includes("/") ? `…${name.slice(1 - room)}` : `${name.slice(0, room - 1)}…`);
+      const shorten = (name) =>
+        name.length <= room ? name : name.includes("/") ? `…${name.slice(1 - room)}` : `${name.slice(0, room - 1)}…`;
       return {
         ...base(),
         parallel: { left, right, top: 40, bottom: 22, parallelAxisDefault: { realtime: false } },
         parallelAxis: columns.map((column, dim) => {
           const { place, ...axis } = axes[dim];
           return {
-            ...axis, dim, id: `axis ${dim} ${column.name}`, name: shorten(column.name), inverse: Boolean(column.inverted), nameLocation: "end", nameGap: 14, ...axisStyle(),
+            ...axis,
+            dim,
+            id: `axis ${dim} ${column.name}`,
+            name: shorten(column.name),
+            inverse: Boolean(column.inverted),
+            nameLocation: "end",
+            nameGap: 14,
+            ...axisStyle(),
             nameTextStyle: { color: css("ink"), fontSize: 11.5, fontFamily: css("font") },
-            axisLabel: { ...axisStyle().axisLabel, formatter: (value) => (typeof value === "number" ? tick(value) : value),
-              showMinLabel: true, showMaxLabel: true, backgroundColor: `${css("card")}d0`, padding: [1, 3], borderRadius: 3 },
+            axisLabel: {
+              ...axisStyle().axisLabel,
+              formatter: (value) => (typeof value === "number" ? tick(value) : value),
+              showMinLabel: true,
+              showMaxLabel: true,
+              backgroundColor: `${css("card")}d0`,
+              padding: [1, 3],
+              borderRadius: 3,
+            },
             areaSelectStyle: { width: 16, borderColor: css("accent"), color: css("accent"), opacity: 0.18 },
           };
         }),
         tooltip: { ...base().tooltip, formatter: (event) => event.name },
-        series: [{
-          type: "parallel", inactiveOpacity: 0.06, activeOpacity: 1,
-          lineStyle: { width: shade ? 1.4 : 2, opacity: 0.85 }, emphasis: { lineStyle: { width: 4, opacity: 1 } },
-          data: runs.map((run, i) => ({
-            id: run.id, name: run.label, value: columns.map((column, dim) => axes[dim].place(column.value(run)) ?? "-"),
-            lineStyle: shade ? { color: shade[i] } : { color: run.color, type: run.dash ?? "solid" },
-          })),
-        }],
+        series: [
+          {
+            type: "parallel",
+            inactiveOpacity: 0.06,
+            activeOpacity: 1,
+            lineStyle: { width: shade ? 1.4 : 2, opacity: 0.85 },
+            emphasis: { lineStyle: { width: 4, opacity: 1 } },
+            data: runs.map((run, i) => ({
+              id: run.id,
+              name: run.label,
+              value: columns.map((column, dim) => axes[dim].place(column.value(run)) ?? "-"),
+              lineStyle: shade ? { color: shade[i] } : { color: run.color, type: run.dash ?? "solid" },
+            })),
+          },
+        ],
       };
     });
   }
@@ -126,12 +164,17 @@ export class Parallel extends Graph {
     if (this.held) return;
     const brushed = this.intervals().filter(({ intervals }) => intervals.length);
     super.draw();
-    for (const { parallelAxisId, intervals } of brushed) this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId, intervals });
+    for (const { parallelAxisId, intervals } of brushed)
+      this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId, intervals });
   }
 
   intervals() {
     const found = [];
-    this.chart.getModel()?.eachComponent("parallelAxis", (axis) => found.push({ parallelAxisId: axis.id, intervals: axis.activeIntervals ?? [] }));
+    this.chart
+      .getModel()
+      ?.eachComponent("parallelAxis", (axis) =>
+        found.push({ parallelAxisId: axis.id, intervals: axis.activeIntervals ?? [] }),
+      );
     return found;
   }
 
@@ -151,26 +194,71 @@ export class Parallel extends Graph {
 /** Points of runs; z colours them. x, y, z: {name, log, value: run => number}. */
 export function scatter(graph, runs, x, y, z) {
   graph.set(() => {
-    const points = runs.map((run) => ({ run, at: [x.value(run), y.value(run), z?.value(run)] }))
+    const points = runs
+      .map((run) => ({ run, at: [x.value(run), y.value(run), z?.value(run)] }))
       .filter(({ at }) => at[0] !== undefined && at[0] !== null && isNumber(at[1]));
-    const axes = [axisOf(points.map(({ at }) => at[0]), x.log), axisOf(points.map(({ at }) => at[1]), y.log)]
-      .map(({ place, min, max, ...axis }) => ({ ...axis, ...(axis.type === "log" ? { min, max } : {}), ...axisStyle() }));
+    const axes = [
+      axisOf(
+        points.map(({ at }) => at[0]),
+        x.log,
+      ),
+      axisOf(
+        points.map(({ at }) => at[1]),
+        y.log,
+      ),
+    ].map(({ place, min, max, ...axis }) => ({
+      ...axis,
+      ...(axis.type === "log" ? { min, max } : {}),
+      ...axisStyle(),
+    }));
     const third = points.map(({ at }) => at[2]).filter(isNumber);
     const name = { nameLocation: "middle", nameGap: 26 };
     return {
       ...base(),
       grid: { left: 62, right: 26, top: 14, bottom: 42 },
       xAxis: { ...axes[0], name: x.name, ...name, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
-      yAxis: { ...axes[1], name: y.name, ...name, nameGap: 46, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
-      ...(third.length > 1 && { visualMap: {
-        show: false, dimension: 2, min: Math.min(...third), max: Math.max(...third), inRange: { color: ramp() } } }),
-      tooltip: { ...base().tooltip, formatter: ({ data }) => [data.name, `${x.name}  ${text(data.value[0])}`,
-        `${y.name}  ${number(data.value[1])}`, ...(z ? [`${z.name}  ${text(data.value[2])}`] : [])].join("\n") },
-      series: [{
-        type: "scatter", symbolSize: 9,
-        data: points.map(({ run, at }) => ({ name: run.label, value: typeof at[0] === "number" ? at : [text(at[0]), at[1], at[2]],
-          itemStyle: { opacity: 1, borderColor: css("card"), borderWidth: 1, ...(third.length > 1 ? {} : { color: run.color }) } })),
-      }],
+      yAxis: {
+        ...axes[1],
+        name: y.name,
+        ...name,
+        nameGap: 46,
+        axisLabel: { ...axisStyle().axisLabel, formatter: label },
+      },
+      ...(third.length > 1 && {
+        visualMap: {
+          show: false,
+          dimension: 2,
+          min: Math.min(...third),
+          max: Math.max(...third),
+          inRange: { color: ramp() },
+        },
+      }),
+      tooltip: {
+        ...base().tooltip,
+        formatter: ({ data }) =>
+          [
+            data.name,
+            `${x.name}  ${text(data.value[0])}`,
+            `${y.name}  ${number(data.value[1])}`,
+            ...(z ? [`${z.name}  ${text(data.value[2])}`] : []),
+          ].join("\n"),
+      },
+      series: [
+        {
+          type: "scatter",
+          symbolSize: 9,
+          data: points.map(({ run, at }) => ({
+            name: run.label,
+            value: typeof at[0] === "number" ? at : [text(at[0]), at[1], at[2]],
+            itemStyle: {
+              opacity: 1,
+              borderColor: css("card"),
+              borderWidth: 1,
+              ...(third.length > 1 ? {} : { color: run.color }),
+            },
+          })),
+        },
+      ],
     };
   });
 }
@@ -178,7 +266,7 @@ export function scatter(graph, runs, x, y, z) {
 const label = (value) => (typeof value === "number" ? tick(value) : value);
 
 /**
- * Bars: one group a metric, one bar a run in it, when there are several metrics; else one bar a run. Horizontal for long names.
+ * Bars: of several metrics one group each, with one bar a run; of one metric a bar a run, lying down for long names.
  * metrics: [{name, value: run => number}].
  */
 export function bars(graph, runs, metrics, { vertical = false, low, high, format = number, title } = {}) {
@@ -187,47 +275,75 @@ export function bars(graph, runs, metrics, { vertical = false, low, high, format
     const short = format === number ? tick : format;
     const upright = several || vertical;
     const groups = several ? metrics.map((metric) => metric.name) : runs.map((run) => run.label);
-    const written = { show: runs.length * metrics.length <= 24, position: upright ? "top" : "right", color: css("ink-2"), fontSize: 11,
-      formatter: ({ value }) => (isNumber(value) ? short(value) : "") };
+    const written = {
+      show: runs.length * metrics.length <= 24,
+      position: upright ? "top" : "right",
+      color: css("ink-2"),
+      fontSize: 11,
+      formatter: ({ value }) => (isNumber(value) ? short(value) : ""),
+    };
     const values = runs.flatMap((run) => metrics.map((metric) => metric.value(run))).filter(isNumber);
     const unit = values.every((value) => value >= 0 && value <= 1);
-    const valueAxis = { type: "value", min: low, max: high ?? (unit ? 1 : undefined), ...axisStyle(),
-      axisLabel: { ...axisStyle().axisLabel, formatter: label }, axisLine: { show: false }, axisTick: { show: false },
-      ...(!upright && written.show && { axisLabel: { show: false }, splitLine: { show: false } }) };
-    const groupAxis = { type: "category", data: groups, ...axisStyle(), splitLine: { show: false }, axisTick: { show: false },
-      axisLabel: { ...axisStyle().axisLabel, interval: 0, overflow: "truncate",
-        width: upright ? (graph.host.clientWidth - 60) / groups.length : Math.min(260, graph.host.clientWidth * 0.42) } };
-    const colorOf = (run) => ({ color: run.color, borderRadius: upright ? [3, 3, 0, 0] : [0, 3, 3, 0],
-      ...(run.dash && { decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 3], color: "rgba(255,255,255,.35)" } }) });
+    const valueAxis = {
+      type: "value",
+      min: low,
+      max: high ?? (unit ? 1 : undefined),
+      ...axisStyle(),
+      axisLabel: { ...axisStyle().axisLabel, formatter: label },
+      axisLine: { show: false },
+      axisTick: { show: false },
+      ...(!upright && written.show && { axisLabel: { show: false }, splitLine: { show: false } }),
+    };
+    const groupAxis = {
+      type: "category",
+      data: groups,
+      ...axisStyle(),
+      splitLine: { show: false },
+      axisTick: { show: false },
+      axisLabel: {
+        ...axisStyle().axisLabel,
+        interval: 0,
+        overflow: "truncate",
+        width: upright ? (graph.host.clientWidth - 60) / groups.length : Math.min(260, graph.host.clientWidth * 0.42),
+      },
+    };
+    const colorOf = (run) => ({
+      color: run.color,
+      borderRadius: upright ? [3, 3, 0, 0] : [0, 3, 3, 0],
+      ...(run.dash && {
+        decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 3], color: "rgba(255,255,255,.35)" },
+      }),
+    });
     return {
       ...base(),
       grid: { left: 10, right: upright ? 14 : 46, top: upright ? 22 : 6, bottom: 6, containLabel: true },
       xAxis: upright ? groupAxis : valueAxis,
       yAxis: upright ? valueAxis : { ...groupAxis, inverse: true },
-      tooltip: { ...base().tooltip, trigger: "item", formatter: (event) => `${event.seriesName}\n${event.name}  ${format(event.value)}` },
+      tooltip: {
+        ...base().tooltip,
+        trigger: "item",
+        formatter: (event) => `${event.seriesName}\n${event.name}  ${format(event.value)}`,
+      },
       series: several
-        ? runs.map((run) => ({ type: "bar", name: run.label, barMaxWidth: 34, barGap: "12%", itemStyle: colorOf(run), label: written, labelLayout: { hideOverlap: true },
-          data: metrics.map((metric) => metric.value(run) ?? null) }))
-        : [{ type: "bar", name: metrics[0]?.name ?? title, barMaxWidth: 22, label: written,
-          data: runs.map((run, i) => ({ value: metrics[0]?.value(run) ?? null, itemStyle: colorOf(run) })) }],
+        ? runs.map((run) => ({
+            type: "bar",
+            name: run.label,
+            barMaxWidth: 34,
+            barGap: "12%",
+            itemStyle: colorOf(run),
+            label: written,
+            labelLayout: { hideOverlap: true },
+            data: metrics.map((metric) => metric.value(run) ?? null),
+          }))
+        : [
+            {
+              type: "bar",
+              name: metrics[0]?.name ?? title,
+              barMaxWidth: 22,
+              label: written,
+              data: runs.map((run) => ({ value: metrics[0]?.value(run) ?? null, itemStyle: colorOf(run) })),
+            },
+          ],
     };
   });
-}
-
-/** Importance as a plain table with bars: knob, share, correlation. */
-export function importanceTable(answer) {
-  if (!answer.rows.length) return h("p", { class: "empty" }, "No knob differs between these runs.");
-  const enough = answer.trials >= answer.fewest;
-  const bar = (value, signed) => h("span", { class: signed && value < 0 ? "bar negative" : "bar" },
-    h("span", { style: { width: `${Math.min(100, Math.abs(value) * 100)}%` } }));
-  return h("div", {},
-    h("table", { class: "importance" },
-      h("thead", {}, h("tr", {}, h("th", {}, "Knob"), enough ? h("th", { colspan: 2 }, "Importance") : null,
-        h("th", { colspan: 2 }, "Rank correlation"))),
-      h("tbody", {}, answer.rows.map((row) => h("tr", {}, h("td", {}, row.knob),
-        ...(enough ? [h("td", { class: "bars" }, bar(row.importance ?? 0, false)), h("td", { class: "n" }, number(row.importance))] : []),
-        h("td", { class: "bars" }, row.correlation === null ? null : bar(row.correlation, true)),
-        h("td", { class: "n" }, row.correlation === null ? "–" : number(row.correlation)))))),
-    h("p", { class: "note" }, enough ? `PED-ANOVA over ${answer.trials} trials that ended.`
-      : `${answer.trials} trials ended; importance needs ${answer.fewest}. Correlation of so few is a hint at most.`));
 }

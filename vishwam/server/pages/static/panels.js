@@ -1,44 +1,16 @@
 // The panels of a report: each draws itself from the runs of its grid, as wandb-workspaces describes it.
 
-import { $, h, page } from "./dom.js";
+import { $, h } from "./dom.js";
+import { axisName, common, guessLog, metricsOf, nameOf, valueOf } from "./accessors.js";
 import { json } from "./api.js";
 import { CurveChart, hover } from "./curves.js";
-import { Graph, Parallel, bars, importanceTable, scatter } from "./graphs.js";
-import { runAddress, sampleTable, swatch } from "./table.js";
+import { Graph, Parallel, bars, scatter } from "./graphs.js";
+import { importanceTable } from "./importance.js";
+import { Media } from "./media.js";
+import { runAddress, swatch } from "./table.js";
 import { formatterOf, text, tickFormatterOf } from "./format.js";
 
 const ROW_HEIGHT = 40;
-const UNNAMED = { name: "id", displayName: "label", createdAt: "created", duration: "runtime", username: "user" };
-
-/** A run's value by W&B's accessor: `config:a.value.b`, `config.a.value`, `summary:m`, `summary_metrics.m`, `run:state`, `m`. */
-export function valueOf(run, accessor) {
-  const [, section, name] = /^(config|summary_metrics|summary|run|c)(?::+|\.(?=.))(.*)$/s.exec(accessor) ?? [null, null, accessor];
-  if (section === "config" || section === "c") {
-    const plain = name.replace(/^([^.]+)\.value(?=\.|$)/, "$1");
-    return run.config[plain] ?? run.config[name];
-  }
-  if (section === "run") return run[UNNAMED[name] ?? name];
-  return run.summary[section ? name : accessor] ?? (section ? undefined : run.config[accessor]);
-}
-
-/** Knobs spread over decades are drawn so by themselves, outcomes only when the report says it. */
-const guessLog = (accessor) => (/^(config|c)[:.]/.test(accessor) ? undefined : false);
-
-export const nameOf = (accessor) => accessor.replace(/^(config|summary_metrics|summary|run|c)(::?|\.)/, "").replace(/^([^.]+)\.value(?=\.|$)/, "$1");
-
-/** The axis to ask the server for: W&B's times are seconds since the run's start here, all else is a metric's name. */
-const axisName = (name) => (["_runtime", "_absolute_runtime", "_timestamp"].includes(name) ? "time" : name || "_step");
-
-/** The metrics of a line plot, by name or by pattern. */
-export function metricsOf(config, known) {
-  const named = (config.metrics ?? []).map(nameOf);
-  if (!config.useMetricRegex || !config.metricRegex) return named;
-  try {
-    const pattern = new RegExp(config.metricRegex);
-    return known.filter((key) => pattern.test(key));
-  } catch { return named; }
-}
-
 class LinePlot {
   constructor(body, panel, height) {
     this.config = panel.config ?? {};
@@ -47,25 +19,51 @@ class LinePlot {
     this.chart = new CurveChart(body, { height, format: formatterOf(first), tickFormat: tickFormatterOf(first) });
   }
 
-  wants(known) { return { x: this.x, keys: metricsOf(this.config, known) }; }
+  wants(known) {
+    return { x: this.x, keys: metricsOf(this.config, known) };
+  }
 
   draw({ runs, metrics, points }) {
     const { config } = this;
     const keys = metricsOf(config, metrics);
     const shown = config.limit ? runs.slice(-config.limit) : runs;
-    const series = keys.flatMap((key, k) => shown.flatMap((run) => {
-      const found = points.get(this.x)?.get(`${run.id}\n${key}`);
-      if (!found) return [];
-      const own = `${run.id}:${key}`;
-      const label = config.overrideSeriesTitles?.[own] ?? (keys.length === 1 ? run.label : shown.length === 1 ? key : `${run.label} · ${key}`);
-      const color = config.overrideColors?.[own]?.color ?? run.color;
-      return [{ id: run.id, label, color, dash: k ? [[7, 3], [2, 3], [9, 3, 2, 3]][(k - 1) % 3] : run.dash, x: found.x, y: found.y }];
-    }));
+    const series = keys.flatMap((key, k) =>
+      shown.flatMap((run) => {
+        const found = points.get(this.x)?.get(`${run.id}\n${key}`);
+        if (!found) return [];
+        const own = `${run.id}:${key}`;
+        const label =
+          config.overrideSeriesTitles?.[own] ??
+          (keys.length === 1 ? run.label : shown.length === 1 ? key : `${run.label} · ${key}`);
+        const color = config.overrideColors?.[own]?.color ?? run.color;
+        return [
+          {
+            id: run.id,
+            label,
+            color,
+            dash: k
+              ? [
+                  [7, 3],
+                  [2, 3],
+                  [9, 3, 2, 3],
+                ][(k - 1) % 3]
+              : run.dash,
+            x: found.x,
+            y: found.y,
+          },
+        ];
+      }),
+    );
     const range = (low, high) => (low === undefined && high === undefined ? null : [low, high]);
     this.chart.set(series, {
-      x: this.x === "time" ? "time" : "step", xLabel: config.xAxisTitle ?? (this.x === "time" ? "" : this.x.replace(/^_/, "")),
-      log: config.yLogScale, xLog: config.xLogScale, key: keys.length > 1, smoothing: config.smoothingType === "none" ? 0 : config.smoothingWeight ?? 0,
-      yRange: range(config.yAxisMin, config.yAxisMax), xRange: range(config.xAxisMin, config.xAxisMax),
+      x: this.x === "time" ? "time" : "step",
+      xLabel: config.xAxisTitle ?? (this.x === "time" ? "" : this.x.replace(/^_/, "")),
+      log: config.yLogScale,
+      xLog: config.xLogScale,
+      key: keys.length > 1,
+      smoothing: config.smoothingType === "none" ? 0 : (config.smoothingWeight ?? 0),
+      yRange: range(config.yAxisMin, config.yAxisMax),
+      xRange: range(config.xAxisMin, config.xAxisMax),
     });
   }
 }
@@ -79,20 +77,27 @@ class BarChart {
   draw({ runs, metrics }) {
     const keys = (this.config.metrics ?? []).length ? this.config.metrics : metrics.slice(0, 1);
     const prefix = keys.length > 1 ? common(keys.map(nameOf)) : "";
-    const shown = runs.filter((run) => keys.some((key) => typeof valueOf(run, key) === "number")).slice(0, this.config.barLimit ?? 40);
+    const shown = runs
+      .filter((run) => keys.some((key) => typeof valueOf(run, key) === "number"))
+      .slice(0, this.config.barLimit ?? 40);
     empty(this.graph.host, !shown.length);
     if (!shown.length) return;
-    bars(this.graph, shown, keys.map((key) => ({ name: this.config.overrideSeriesTitles?.[key] ?? nameOf(key).slice(prefix.length),
-      value: (run) => valueOf(run, key) })), {
-      vertical: this.config.vertical, low: this.config.xAxisMin, high: this.config.xAxisMax, format: formatterOf(nameOf(keys[0])), title: nameOf(keys[0]) });
+    bars(
+      this.graph,
+      shown,
+      keys.map((key) => ({
+        name: this.config.overrideSeriesTitles?.[key] ?? nameOf(key).slice(prefix.length),
+        value: (run) => valueOf(run, key),
+      })),
+      {
+        vertical: this.config.vertical,
+        low: this.config.xAxisMin,
+        high: this.config.xAxisMax,
+        format: formatterOf(nameOf(keys[0])),
+        title: nameOf(keys[0]),
+      },
+    );
   }
-}
-
-/** The folders that all names share: exact_match/extrapolate/ of ..._50_digits and ..._100_digits. */
-function common(names) {
-  const parts = names[0].split("/").slice(0, -1);
-  while (parts.length && !names.every((name) => name.startsWith(`${parts.join("/")}/`))) parts.pop();
-  return parts.length ? `${parts.join("/")}/` : "";
 }
 
 function empty(host, is) {
@@ -107,12 +112,22 @@ class ScatterPlot {
 
   draw({ runs }) {
     const { config } = this;
-    if (!config.xAxis || !config.yAxis) { empty(this.graph.host, true); return; }
-    const axis = (accessor, log) => accessor && { name: nameOf(accessor), log: log ?? guessLog(accessor), value: (run) => valueOf(run, accessor) };
+    if (!config.xAxis || !config.yAxis) {
+      empty(this.graph.host, true);
+      return;
+    }
+    const axis = (accessor, log) =>
+      accessor && { name: nameOf(accessor), log: log ?? guessLog(accessor), value: (run) => valueOf(run, accessor) };
     const shown = runs.filter((run) => typeof valueOf(run, config.yAxis) === "number");
     empty(this.graph.host, !shown.length);
     if (shown.length)
-      scatter(this.graph, shown, axis(config.xAxis, config.xAxisLogScale), axis(config.yAxis, config.yAxisLogScale), axis(config.zAxis));
+      scatter(
+        this.graph,
+        shown,
+        axis(config.xAxis, config.xAxisLogScale),
+        axis(config.yAxis, config.yAxisLogScale),
+        axis(config.zAxis),
+      );
   }
 }
 
@@ -121,7 +136,11 @@ const AGGREGATES = {
   min: (values) => Math.min(...values),
   max: (values) => Math.max(...values),
   sum: (values) => values.reduce((a, b) => a + b, 0),
-  median: (values) => { const s = values.toSorted((a, b) => a - b); const m = s.length >> 1; return s.length % 2 ? s[m] : (s[m - 1] + s[m]) / 2; },
+  median: (values) => {
+    const s = values.toSorted((a, b) => a - b);
+    const m = s.length >> 1;
+    return s.length % 2 ? s[m] : (s[m - 1] + s[m]) / 2;
+  },
 };
 
 class ScalarChart {
@@ -135,9 +154,18 @@ class ScalarChart {
     const values = runs.map((run) => valueOf(run, key)).filter((value) => typeof value === "number");
     const how = AGGREGATES[this.config.groupAgg] ? this.config.groupAgg : "mean";
     const format = formatterOf(nameOf(key));
-    this.body.replaceChildren(h("div", { class: "scalar" },
-      h("span", { class: "number" }, values.length ? format(AGGREGATES[how](values)) : "–"),
-      h("span", { class: "what" }, values.length > 1 ? `${how} of ${nameOf(key)} over ${values.length} runs` : nameOf(key))));
+    this.body.replaceChildren(
+      h(
+        "div",
+        { class: "scalar" },
+        h("span", { class: "number" }, values.length ? format(AGGREGATES[how](values)) : "–"),
+        h(
+          "span",
+          { class: "what" },
+          values.length > 1 ? `${how} of ${nameOf(key)} over ${values.length} runs` : nameOf(key),
+        ),
+      ),
+    );
   }
 }
 
@@ -149,10 +177,17 @@ class ParallelCoordinates {
   }
 
   draw({ runs }) {
-    const columns = (this.config.columns ?? []).filter((column) => column.accessor).map((column) => ({
-      name: column.displayName || nameOf(column.accessor), log: column.log ?? guessLog(column.accessor), inverted: column.inverted,
-      value: (run) => valueOf(run, column.accessor) }));
-    const shown = runs.filter((run) => columns.every((column) => column.value(run) !== undefined && column.value(run) !== null));
+    const columns = (this.config.columns ?? [])
+      .filter((column) => column.accessor)
+      .map((column) => ({
+        name: column.displayName || nameOf(column.accessor),
+        log: column.log ?? guessLog(column.accessor),
+        inverted: column.inverted,
+        value: (run) => valueOf(run, column.accessor),
+      }));
+    const shown = runs.filter((run) =>
+      columns.every((column) => column.value(run) !== undefined && column.value(run) !== null),
+    );
     empty(this.host, shown.length === 0 || columns.length < 2);
     if (shown.length && columns.length > 1) this.parallel.show(shown, columns);
   }
@@ -180,49 +215,64 @@ class Comparer {
 
   draw({ runs }) {
     const section = (title, part, format) => {
-      const keys = [...new Set(runs.flatMap((run) => Object.keys(run[part])))].filter((key) => !key.startsWith("_")).sort();
-      const rows = keys.filter((key) => !this.differences || new Set(runs.map((run) => JSON.stringify(run[part][key]))).size > 1);
-      return rows.length ? [h("tr", { class: "section" }, h("th", { colspan: runs.length + 1 }, title)), ...rows.map((key) => h("tr", {},
-        h("th", { scope: "row" }, key), runs.map((run) => h("td", { class: "n" }, format(run[part][key], key)))))] : [];
+      const keys = [...new Set(runs.flatMap((run) => Object.keys(run[part])))]
+        .filter((key) => !key.startsWith("_"))
+        .sort();
+      const rows = keys.filter(
+        (key) => !this.differences || new Set(runs.map((run) => JSON.stringify(run[part][key]))).size > 1,
+      );
+      return rows.length
+        ? [
+            h("tr", { class: "section" }, h("th", { colspan: runs.length + 1 }, title)),
+            ...rows.map((key) =>
+              h(
+                "tr",
+                {},
+                h("th", { scope: "row" }, key),
+                runs.map((run) => h("td", { class: "n" }, format(run[part][key], key))),
+              ),
+            ),
+          ]
+        : [];
     };
-    const body = [...section("Configuration", "config", text),
-      ...section("Summary", "summary", (value, key) => (typeof value === "number" ? formatterOf(key)(value) : text(value)))];
+    const body = [
+      ...section("Configuration", "config", text),
+      ...section("Summary", "summary", (value, key) =>
+        typeof value === "number" ? formatterOf(key)(value) : text(value),
+      ),
+    ];
     const top = this.body.scrollTop;
-    this.body.replaceChildren(runs.length ? h("table", { class: "comparer" }, h("thead", {}, h("tr", {}, h("th"),
-      runs.map((run) => h("th", { class: "n", scope: "col" }, h("a", { href: runAddress(run.id), mouseenter: () => hover(run.id), mouseleave: () => hover(null) },
-        swatch(run), run.label))))), h("tbody", {}, body)) : h("p", { class: "empty" }, "No runs yet"));
+    this.body.replaceChildren(
+      runs.length
+        ? h(
+            "table",
+            { class: "comparer" },
+            h(
+              "thead",
+              {},
+              h(
+                "tr",
+                {},
+                h("th"),
+                runs.map((run) =>
+                  h(
+                    "th",
+                    { class: "n", scope: "col" },
+                    h(
+                      "a",
+                      { href: runAddress(run.id), mouseenter: () => hover(run.id), mouseleave: () => hover(null) },
+                      swatch(run),
+                      run.label,
+                    ),
+                  ),
+                ),
+              ),
+            ),
+            h("tbody", {}, body),
+          )
+        : h("p", { class: "empty" }, "No runs yet"),
+    );
     this.body.scrollTop = top;
-  }
-}
-
-/** Tables and pictures of the grid's runs, one run at a time: the one the reader chose, or the run set's first that has them. */
-export class Media {
-  constructor(body, keys) {
-    this.body = body;
-    this.keys = keys;
-    this.run = null;
-  }
-
-  async draw({ runs, order }) {
-    const holding = runs.filter((run) => this.keys.some((key) => run.media[key]));
-    if (!holding.length) { this.body.replaceChildren(h("p", { class: "empty" }, "Nothing logged yet")); return; }
-    const run = holding.find((one) => one.id === this.run) ?? order.map((id) => holding.find((one) => one.id === id)).find(Boolean);
-    const shown = this.keys.map((key) => [key, run.media[key]]).filter(([, value]) => value);
-    const state = JSON.stringify([run.id, shown.map(([, value]) => value.path), holding.length]);
-    if (state === this.state) return;
-    const select = h("select", { "aria-label": "Run", change: (event) => { this.run = event.target.value; this.draw({ runs, order }); } },
-      holding.map((one) => h("option", { value: one.id, selected: one === run }, one.label)));
-    const parts = await Promise.all(shown.map(async ([key, value]) => {
-      if (String(value._type).endsWith("table-file")) {
-        const table = await json("table", { run: run.id, key }).catch(() => null);
-        return table ? sampleTable(table) : h("p", { class: "empty" }, "On its way");
-      }
-      const address = `/-/files/${[page.entity, page.project, run.id, ...String(value.path).split("/")].map(encodeURIComponent).join("/")}`;
-      return /\.(png|jpe?g|gif|webp)$/i.test(value.path ?? "") ? h("img", { src: address, alt: key, loading: "lazy" })
-        : h("a", { href: address }, String(value.path));
-    }));
-    this.state = parts.some((part) => part.className === "empty") ? null : state;
-    this.body.replaceChildren(h("p", { class: "what" }, `${this.keys.join(", ")} `, select), ...parts);
   }
 }
 
@@ -235,8 +285,13 @@ class Unknown {
 }
 
 const KINDS = {
-  "Run History Line Plot": LinePlot, "Bar Chart": BarChart, "Scatter Plot": ScatterPlot, "Scalar Chart": ScalarChart,
-  "Parallel Coordinates Plot": ParallelCoordinates, "Parameter Importance": Importance, "Run Comparer": Comparer,
+  "Run History Line Plot": LinePlot,
+  "Bar Chart": BarChart,
+  "Scatter Plot": ScatterPlot,
+  "Scalar Chart": ScalarChart,
+  "Parallel Coordinates Plot": ParallelCoordinates,
+  "Parameter Importance": Importance,
+  "Run Comparer": Comparer,
 };
 const TITLES = { "Parameter Importance": "Importance of the knobs", "Run Comparer": "Runs side by side" };
 
@@ -246,7 +301,7 @@ function titleOf({ viewType, config = {} }) {
     return `${nameOf(config.yAxis)} against ${nameOf(config.xAxis)}${config.zAxis ? `, coloured by ${nameOf(config.zAxis)}` : ""}`;
   const names = (config.metrics ?? []).map(nameOf);
   if (names.length > 1 && common(names)) return common(names).replace(/\/$/, "");
-  return names.length ? names.join(", ") : TITLES[viewType] ?? "";
+  return names.length ? names.join(", ") : (TITLES[viewType] ?? "");
 }
 
 /** A panel on the page: its frame in the grid's 24 columns, its title, and what draws it. */
@@ -254,7 +309,12 @@ export function makePanel(host, panel, { grid, place }) {
   const layout = { x: 0, y: 0, w: 8, h: 6, ...panel.layout };
   const title = titleOf(panel);
   const body = h("div", { class: "body" });
-  const frame = h("section", { class: "card panel", "data-kind": panel.viewType ?? "unknown" }, title ? h("h4", { title }, title) : null, body);
+  const frame = h(
+    "section",
+    { class: "card panel", "data-kind": panel.viewType ?? "unknown" },
+    title ? h("h4", { title }, title) : null,
+    body,
+  );
   frame.style.gridColumn = `${layout.x + 1} / span ${Math.min(layout.w, 24 - layout.x)}`;
   frame.style.gridRow = `${layout.y + 1} / span ${layout.h}`;
   frame.style.setProperty("--h", layout.h);
@@ -268,4 +328,3 @@ export function makePanel(host, panel, { grid, place }) {
   if (keys) return new Media(body, keys);
   return new (KINDS[panel.viewType] ?? Unknown)(body, panel, height);
 }
-

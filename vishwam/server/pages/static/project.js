@@ -25,7 +25,7 @@ async function load() {
 
 async function loadCurves() {
   const shown = answer.runs.slice(-NEWEST).map((run) => run.id);
-  found = await curves(shown, metrics().slice(0, 3), settings.x);
+  found = await curves(shown, metrics().slice(0, 4), settings.x);
   drawCurves();
 }
 
@@ -36,26 +36,52 @@ function metrics() {
 
 function draw() {
   answer.runs.forEach((run, i) => Object.assign(run, styleOf(i)));
-  const sweepColumn = { name: "Sweep", value: (run) => run.sweep, cell: (run) => (run.sweep
-    ? h("a", { href: `/${[page.entity, page.project, "sweeps", run.sweep].map(encodeURIComponent).join("/")}` }, run.sweep) : "") };
-  table.set(answer.runs, [nameColumn(null, "Run"), stateColumn, ...(answer.runs.some((run) => run.sweep) ? [sweepColumn] : []),
-    ...metrics().slice(0, 4).map((key) => metricColumn(key)), runtimeColumn, createdColumn]);
+  const sweepColumn = {
+    name: "Sweep",
+    value: (run) => run.sweep,
+    cell: (run) =>
+      run.sweep
+        ? h(
+            "a",
+            { href: `/${[page.entity, page.project, "sweeps", run.sweep].map(encodeURIComponent).join("/")}` },
+            run.sweep,
+          )
+        : "",
+  };
+  table.set(answer.runs, [
+    nameColumn(null, "Run"),
+    stateColumn,
+    ...(answer.runs.some((run) => run.sweep) ? [sweepColumn] : []),
+    ...metrics()
+      .slice(0, 4)
+      .map((key) => metricColumn(key)),
+    runtimeColumn,
+    createdColumn,
+  ]);
 }
 
 function drawCurves() {
   const runs = new Map(answer.runs.map((run) => [run.id, run]));
-  for (const key of metrics().slice(0, 3)) {
-    const series = found.filter((curve) => curve.key === key).map(({ run, x, y }) => {
-      const { id, label, color, dash } = runs.get(run);
-      return { id, label, color, dash, x, y };
-    });
+  for (const key of metrics().slice(0, 4)) {
+    const series = found
+      .filter((curve) => curve.key === key)
+      .map(({ run, x, y }) => {
+        const { id, label, color, dash } = runs.get(run);
+        return { id, label, color, dash, x, y };
+      });
     if (!series.length && !charts.has(key)) continue;
     if (!charts.has(key))
-      charts.set(key, new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }));
+      charts.set(
+        key,
+        new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }),
+      );
     charts.get(key).set(series, settings);
   }
 }
 
 chartControls($("#controls"), settings, drawCurves, loadCurves);
-onThemeChange(() => { draw(); drawCurves(); });
+onThemeChange(() => {
+  draw();
+  drawCurves();
+});
 await live(load, 1000);

@@ -3,7 +3,9 @@
 import { $, h, page } from "./dom.js";
 import { curves, json, live } from "./api.js";
 import { hover, onHover } from "./curves.js";
-import { Media, makePanel, nameOf, valueOf } from "./panels.js";
+import { nameOf, valueOf } from "./accessors.js";
+import { Media } from "./media.js";
+import { makePanel } from "./panels.js";
 import { SortedTable, nameColumn, runAddress, runtimeColumn, stateColumn, swatch } from "./table.js";
 import { formatterOf, text } from "./format.js";
 import { styleOf, onThemeChange } from "./theme.js";
@@ -42,11 +44,13 @@ class Grid {
       if (x) wanted.set(x, new Set([...(wanted.get(x) ?? []), ...keys]));
     }
     const ids = runs.map((run) => run.id).filter((id) => !changed || changed.has(id) || !before.has(id));
-    await Promise.all([...wanted].map(async ([x, keys]) => {
-      const found = await curves(ids, [...keys], x);
-      if (!this.points.has(x)) this.points.set(x, new Map());
-      for (const curve of found) this.points.get(x).set(`${curve.run}\n${curve.key}`, curve);
-    }));
+    await Promise.all(
+      [...wanted].map(async ([x, keys]) => {
+        const found = await curves(ids, [...keys], x);
+        if (!this.points.has(x)) this.points.set(x, new Map());
+        for (const curve of found) this.points.get(x).set(`${curve.run}\n${curve.key}`, curve);
+      }),
+    );
     this.draw();
   }
 
@@ -61,8 +65,23 @@ class Grid {
   draw() {
     const { runs } = this.answer;
     this.legend.hidden = runs.length > LEGEND_RUNS || !this.panels.length;
-    this.legend.replaceChildren(...runs.map((run) => h("a", { href: runAddress(run.id), "data-run": run.id,
-      mouseenter: () => hover(run.id), mouseleave: () => hover(null), focus: () => hover(run.id), blur: () => hover(null) }, swatch(run), run.label)));
+    this.legend.replaceChildren(
+      ...runs.map((run) =>
+        h(
+          "a",
+          {
+            href: runAddress(run.id),
+            "data-run": run.id,
+            mouseenter: () => hover(run.id),
+            mouseleave: () => hover(null),
+            focus: () => hover(run.id),
+            blur: () => hover(null),
+          },
+          swatch(run),
+          run.label,
+        ),
+      ),
+    );
     this.drawTable();
     for (const panel of this.panels)
       Promise.resolve(panel.draw({ ...this.answer, points: this.points })).catch((error) => console.error(error));
@@ -73,15 +92,30 @@ class Grid {
     if (!this.table) return;
     const { runs, order } = this.answer;
     const byId = new Map(runs.map((run) => [run.id, run]));
-    const columns = page.grids[this.number].columns.filter((one) => !/^run:(name|displayName|state|duration)$|^tags:/.test(one));
-    this.table.set(order.map((id) => byId.get(id)), [nameColumn(null, "Run"), stateColumn, ...columns.map((accessor) => {
-      const name = nameOf(accessor);
-      const format = accessor.startsWith("summary:") ? formatterOf(name) : text;
-      return { name, numeric: !accessor.startsWith("run:"), value: (run) => valueOf(run, accessor), cell: (run) => {
-        const value = valueOf(run, accessor);
-        return typeof value === "number" ? format(value) : text(value);
-      } };
-    }), runtimeColumn]);
+    const columns = page.grids[this.number].columns.filter(
+      (one) => !/^run:(name|displayName|state|duration)$|^tags:/.test(one),
+    );
+    this.table.set(
+      order.map((id) => byId.get(id)),
+      [
+        nameColumn(null, "Run"),
+        stateColumn,
+        ...columns.map((accessor) => {
+          const name = nameOf(accessor);
+          const format = accessor.startsWith("summary:") ? formatterOf(name) : text;
+          return {
+            name,
+            numeric: !accessor.startsWith("run:"),
+            value: (run) => valueOf(run, accessor),
+            cell: (run) => {
+              const value = valueOf(run, accessor);
+              return typeof value === "number" ? format(value) : text(value);
+            },
+          };
+        }),
+        runtimeColumn,
+      ],
+    );
   }
 }
 
@@ -96,6 +130,11 @@ const grids = [...document.querySelectorAll("[data-grid]")].map((host) => new Gr
 const tables = [...document.querySelectorAll("[data-table]")];
 
 const load = (changed = null) => Promise.all([...grids.map((grid) => grid.load(changed)), ...tables.map(drawTable)]);
-onThemeChange(() => grids.forEach((grid) => { grid.style(); grid.draw(); }));
+onThemeChange(() =>
+  grids.forEach((grid) => {
+    grid.style();
+    grid.draw();
+  }),
+);
 await live(load, 700);
 $("main").dataset.drawn = "yes";

@@ -4,8 +4,17 @@ import { $, h, page, badge, chartControls } from "./dom.js";
 import { json, curves, live } from "./api.js";
 import { CurveChart, hover, onHover } from "./curves.js";
 import { Parallel } from "./graphs.js";
-import { SortedTable, nameColumn, stateColumn, runtimeColumn, metricColumn, knobColumn, runAddress, swatch } from "./table.js";
-import { number, duration, ago, formatterOf, tickFormatterOf } from "./format.js";
+import {
+  SortedTable,
+  nameColumn,
+  stateColumn,
+  runtimeColumn,
+  metricColumn,
+  knobColumn,
+  runAddress,
+  swatch,
+} from "./table.js";
+import { duration, ago, formatterOf, tickFormatterOf } from "./format.js";
 import { MANY_RUNS, lessIsBetter, onThemeChange, ramp, shades, styleOf } from "./theme.js";
 import "./times.js";
 
@@ -23,7 +32,13 @@ const parallel = new Parallel($("#parallel"), { onSelect: (ids) => trials.select
 /** Few trials each have a colour; many are shaded by how well they do. */
 function style() {
   const { runs } = answer;
-  const shade = runs.length > MANY_RUNS ? shades(runs.map((run) => run.summary[outcome]), lessIsBetter(outcome, goalOf(outcome))) : null;
+  const shade =
+    runs.length > MANY_RUNS
+      ? shades(
+          runs.map((run) => run.summary[outcome]),
+          lessIsBetter(outcome, goalOf(outcome)),
+        )
+      : null;
   runs.forEach((run, i) => Object.assign(run, shade ? { color: shade[i], dash: undefined } : styleOf(i)));
 }
 
@@ -35,7 +50,7 @@ function layered() {
   return [...answer.runs].sort((a, b) => value(a) - value(b));
 }
 
-const goalOf = (key) => (key === answer.sweep.metric?.name ? answer.sweep.metric.goal ?? "minimize" : undefined);
+const goalOf = (key) => (key === answer.sweep.metric?.name ? (answer.sweep.metric.goal ?? "minimize") : undefined);
 
 /** Metrics worth a chart from the start: the sweep's own, the project's usual ones, else the first four. */
 function firstMetrics() {
@@ -70,14 +85,23 @@ async function loadCurves(changed) {
 }
 
 function drawCurves() {
-  for (const [key, chart] of charts) if (!chosen.has(key)) { chart.destroy(); charts.delete(key); }
+  for (const [key, chart] of charts)
+    if (!chosen.has(key)) {
+      chart.destroy();
+      charts.delete(key);
+    }
   for (const key of chosen) {
     if (!charts.has(key))
-      charts.set(key, new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }));
-    const series = layered().filter((run) => points.get(key)?.has(run.id)).map((run) => {
-      const { x, y } = points.get(key).get(run.id);
-      return { id: run.id, label: run.label, color: run.color, dash: run.dash, x, y };
-    });
+      charts.set(
+        key,
+        new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }),
+      );
+    const series = layered()
+      .filter((run) => points.get(key)?.has(run.id))
+      .map((run) => {
+        const { x, y } = points.get(key).get(run.id);
+        return { id: run.id, label: run.label, color: run.color, dash: run.dash, x, y };
+      });
     charts.get(key).set(series, { x: settings.x, log: settings.log, smoothing: settings.smoothing });
   }
 }
@@ -85,44 +109,99 @@ function drawCurves() {
 function drawHead() {
   const { sweep, runs, best } = answer;
   $("#state").replaceChildren(badge(sweep.state));
-  const counts = Object.entries(sweep.counts).map(([state, count]) => `${count} ${state}`).join(", ");
+  const counts = Object.entries(sweep.counts)
+    .map(([state, count]) => `${count} ${state}`)
+    .join(", ");
   const total = sweep.expected ? `${sweep.trials} of ${sweep.expected} trials` : `${sweep.trials} trials`;
   const spent = runs.reduce((sum, run) => sum + run.runtime, 0);
-  $("#facts").textContent = [`${sweep.method} search`, `${total}${counts ? ` (${counts})` : ""}`,
-    `${duration(spent)} of trials`, `started ${ago(sweep.created)}`].join(" · ");
+  $("#facts").textContent = [
+    `${sweep.method} search`,
+    `${total}${counts ? ` (${counts})` : ""}`,
+    `${duration(spent)} of trials`,
+    `started ${ago(sweep.created)}`,
+  ].join(" · ");
   const top = runs.find((run) => run.id === best);
-  if (!top) { $("#figures").replaceChildren(); return; }
+  if (!top) {
+    $("#figures").replaceChildren();
+    return;
+  }
   const name = sweep.metric.name;
-  const shown = [name, ...PREFERRED.slice(2)].filter((key, i, keys) => typeof top.summary[key] === "number" && keys.indexOf(key) === i);
+  const shown = [name, ...PREFERRED.slice(2)].filter(
+    (key, i, keys) => typeof top.summary[key] === "number" && keys.indexOf(key) === i,
+  );
   $("#figures").replaceChildren(
-    h("a", { class: "figure lead", href: runAddress(top.id), mouseenter: () => hover(top.id), mouseleave: () => hover(null) },
-      h("span", { class: "what" }, "Best so far"), h("span", { class: "text" }, swatch(top), top.label)),
-    ...shown.map((key) => h("div", { class: "figure" }, h("span", { class: "what" }, key),
-      h("span", { class: "number" }, formatterOf(key)(top.summary[key])))));
+    h(
+      "a",
+      {
+        class: "figure lead",
+        href: runAddress(top.id),
+        mouseenter: () => hover(top.id),
+        mouseleave: () => hover(null),
+      },
+      h("span", { class: "what" }, "Best so far"),
+      h("span", { class: "text" }, swatch(top), top.label),
+    ),
+    ...shown.map((key) =>
+      h(
+        "div",
+        { class: "figure" },
+        h("span", { class: "what" }, key),
+        h("span", { class: "number" }, formatterOf(key)(top.summary[key])),
+      ),
+    ),
+  );
 }
 
 function drawLegend() {
   const legend = $("#legend");
   if (answer.runs.length > MANY_RUNS) {
-    legend.replaceChildren(h("span", { class: "muted" }, `${outcome}: worse`),
-      h("i", { class: "ramp", style: { background: `linear-gradient(90deg, ${ramp().join(", ")})` } }), h("span", { class: "muted" }, "better"));
+    legend.replaceChildren(
+      h("span", { class: "muted" }, `${outcome}: worse`),
+      h("i", { class: "ramp", style: { background: `linear-gradient(90deg, ${ramp().join(", ")})` } }),
+      h("span", { class: "muted" }, "better"),
+    );
     return;
   }
-  legend.replaceChildren(...answer.runs.map((run) => h("a", { href: runAddress(run.id), "data-run": run.id,
-    mouseenter: () => hover(run.id), mouseleave: () => hover(null), focus: () => hover(run.id), blur: () => hover(null) }, swatch(run), run.label)));
+  legend.replaceChildren(
+    ...answer.runs.map((run) =>
+      h(
+        "a",
+        {
+          href: runAddress(run.id),
+          "data-run": run.id,
+          mouseenter: () => hover(run.id),
+          mouseleave: () => hover(null),
+          focus: () => hover(run.id),
+          blur: () => hover(null),
+        },
+        swatch(run),
+        run.label,
+      ),
+    ),
+  );
 }
 
 function drawChoices() {
   $("#more").hidden = answer.metrics.length < 2;
-  $("#choices").replaceChildren(...answer.metrics.map((key) => h("button", {
-    type: "button", "aria-pressed": String(chosen.has(key)),
-    click: (event) => {
-      if (chosen.has(key)) chosen.delete(key); else chosen.add(key);
-      chosen.touched = true;
-      event.target.setAttribute("aria-pressed", String(chosen.has(key)));
-      loadCurves(null);
-    },
-  }, key)));
+  $("#choices").replaceChildren(
+    ...answer.metrics.map((key) =>
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-pressed": String(chosen.has(key)),
+          click: (event) => {
+            if (chosen.has(key)) chosen.delete(key);
+            else chosen.add(key);
+            chosen.touched = true;
+            event.target.setAttribute("aria-pressed", String(chosen.has(key)));
+            loadCurves(null);
+          },
+        },
+        key,
+      ),
+    ),
+  );
 }
 
 /** What counts as the outcome: the sweep's metric, until the reader chooses another. */
@@ -132,8 +211,16 @@ function chooseOutcome() {
   if (!numeric.includes(outcome)) outcome = numeric.find((key) => PREFERRED.includes(key)) ?? numeric[0] ?? outcome;
 }
 
-const numericKeys = () => [...new Set(answer.runs.flatMap((run) => Object.entries(run.summary)
-  .filter(([key, value]) => typeof value === "number" && !key.startsWith("_")).map(([key]) => key)))].sort();
+const numericKeys = () =>
+  [
+    ...new Set(
+      answer.runs.flatMap((run) =>
+        Object.entries(run.summary)
+          .filter(([key, value]) => typeof value === "number" && !key.startsWith("_"))
+          .map(([key]) => key),
+      ),
+    ),
+  ].sort();
 
 function redraw() {
   style();
@@ -146,32 +233,60 @@ function redraw() {
 
 function drawOutcome() {
   const numeric = numericKeys();
-  const select = h("select", { "aria-label": "Metric", change: (event) => { outcome = event.target.value; redraw(); } },
-    numeric.map((key) => h("option", { value: key, selected: key === outcome }, key)));
-  if (document.activeElement?.parentElement?.id !== "outcome") $("#outcome").replaceChildren(...(numeric.length ? [select] : []));
-  const columns = answer.knobs.map((knob) => ({ name: knob, log: answer.scales[knob] === "log" ? true : undefined, value: (run) => run.config[knob] }));
+  const select = h(
+    "select",
+    {
+      "aria-label": "Metric",
+      change: (event) => {
+        outcome = event.target.value;
+        redraw();
+      },
+    },
+    numeric.map((key) => h("option", { value: key, selected: key === outcome }, key)),
+  );
+  if (document.activeElement?.parentElement?.id !== "outcome")
+    $("#outcome").replaceChildren(...(numeric.length ? [select] : []));
+  const columns = answer.knobs.map((knob) => ({
+    name: knob,
+    log: answer.scales[knob] === "log" ? true : undefined,
+    value: (run) => run.config[knob],
+  }));
   const shown = answer.runs.filter((run) => typeof run.summary[outcome] === "number");
   $("#parallel").classList.toggle("waiting", !shown.length || !columns.length);
   if (shown.length && columns.length)
-    parallel.show(shown, [...columns, { name: outcome, log: false, goal: goalOf(outcome), value: (run) => run.summary[outcome] }]);
+    parallel.show(shown, [
+      ...columns,
+      { name: outcome, log: false, goal: goalOf(outcome), value: (run) => run.summary[outcome] },
+    ]);
 }
 
 function drawTrials() {
   const { sweep, knobs, best } = answer;
-  const goal = (key) => goalOf(key) ?? (/exact_match|accuracy/.test(key) ? "maximize" : /loss/.test(key) ? "minimize" : undefined);
+  const goal = (key) =>
+    goalOf(key) ?? (/exact_match|accuracy/.test(key) ? "maximize" : /loss/.test(key) ? "minimize" : undefined);
   const logged = new Set(answer.runs.flatMap((run) => Object.keys(run.summary)));
-  const metrics = [...new Set(["interpolate/exact_match", "extrapolate/exact_match", sweep.metric?.name, "validation/loss"])]
-    .filter((key) => logged.has(key));
+  const metrics = [
+    ...new Set(["interpolate/exact_match", "extrapolate/exact_match", sweep.metric?.name, "validation/loss"]),
+  ].filter((key) => logged.has(key));
   const shown = metrics.length ? metrics : answer.metrics.slice(0, 3);
   const many = knobs.length > 3;
   const rows = many ? answer.runs.map((run) => ({ ...run, label: run.name })) : answer.runs;
-  trials.set(rows, [nameColumn(best), stateColumn, ...(many ? knobs.map(knobColumn) : []),
-    ...shown.map((key) => metricColumn(key, goal(key))), runtimeColumn]);
+  trials.set(rows, [
+    nameColumn(best),
+    stateColumn,
+    ...(many ? knobs.map(knobColumn) : []),
+    ...shown.map((key) => metricColumn(key, goal(key))),
+    runtimeColumn,
+  ]);
 }
 
-chartControls($("#controls"), settings, drawCurves, () => { points.clear(); loadCurves(null); });
+chartControls($("#controls"), settings, drawCurves, () => {
+  points.clear();
+  loadCurves(null);
+});
 onHover((id) => {
-  for (const item of $("#legend").querySelectorAll("a")) item.classList.toggle("dim", id !== null && item.dataset.run !== id);
+  for (const item of $("#legend").querySelectorAll("a"))
+    item.classList.toggle("dim", id !== null && item.dataset.run !== id);
 });
 onThemeChange(redraw);
 await live(load);

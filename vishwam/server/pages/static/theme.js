@@ -30,7 +30,9 @@ export const MANY_RUNS = 12;
 
 /** One colour a value, by its rank: the strong end of the ramp is the best; grey where there is no number. */
 export function shades(values, less) {
-  const order = values.filter((value) => typeof value === "number" && Number.isFinite(value)).sort((a, b) => (less ? b - a : a - b));
+  const order = values
+    .filter((value) => typeof value === "number" && Number.isFinite(value))
+    .sort((a, b) => (less ? b - a : a - b));
   const stops = ramp();
   return values.map((value) => {
     const rank = order.indexOf(value);
