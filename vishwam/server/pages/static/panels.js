@@ -1,4 +1,5 @@
 // The panels of a report: each draws itself from the runs of its grid, as wandb-workspaces describes it.
+// A panel `inColours` tells runs apart by colour and needs the grid's legend.
 
 import { $, h } from "./dom.js";
 import { axisName, common, guessLog, metricsOf, nameOf, valueOf } from "./accessors.js";
@@ -12,6 +13,8 @@ import { formatterOf, text, tickFormatterOf } from "./format.js";
 
 const ROW_HEIGHT = 40;
 class LinePlot {
+  inColours = true;
+
   constructor(body, panel, height) {
     this.config = panel.config ?? {};
     this.x = axisName(this.config.xAxis);
@@ -69,6 +72,8 @@ class LinePlot {
 }
 
 class BarChart {
+  inColours = true;
+
   constructor(body, panel, height) {
     this.config = panel.config ?? {};
     this.graph = new Graph(body.appendChild(h("div")), { height });
@@ -105,6 +110,8 @@ function empty(host, is) {
 }
 
 class ScatterPlot {
+  inColours = true;
+
   constructor(body, panel, height) {
     this.config = panel.config ?? {};
     this.graph = new Graph(body.appendChild(h("div")), { height });
@@ -170,6 +177,8 @@ class ScalarChart {
 }
 
 class ParallelCoordinates {
+  inColours = true;
+
   constructor(body, panel, height) {
     this.config = panel.config ?? {};
     this.host = body.appendChild(h("div"));

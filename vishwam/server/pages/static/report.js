@@ -64,7 +64,7 @@ class Grid {
 
   draw() {
     const { runs } = this.answer;
-    this.legend.hidden = runs.length > LEGEND_RUNS || !this.panels.length;
+    this.legend.hidden = runs.length > LEGEND_RUNS || !this.panels.some((panel) => panel.inColours);
     this.legend.replaceChildren(
       ...runs.map((run) =>
         h(

@@ -126,14 +126,12 @@ function drawChart(details, name, keys, kind, found) {
       return { id: key, label: key.startsWith(`${name}/`) ? key.slice(name.length + 1) : key, ...styleOf(i), x, y };
     });
   const x = kind === "events" ? "time" : settings.x;
-  charts
-    .get(id)
-    .set(series, {
-      x,
-      log: settings.log && kind === "history",
-      smoothing: kind === "history" ? settings.smoothing : 0,
-      key: keys.length > 1,
-    });
+  charts.get(id).set(series, {
+    x,
+    log: settings.log && kind === "history",
+    smoothing: kind === "history" ? settings.smoothing : 0,
+    key: keys.length > 1,
+  });
 }
 
 function drawHead() {
