@@ -32,9 +32,7 @@ AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s: when it is silent too, m
 
 def create_app(store: Store, open_pages: bool) -> Starlette:
     """`open_pages`: pages need no key from this machine (the server is bound to loopback)."""
-    endpoint = graphql.Endpoint(store)
-    scheduler = Scheduler(store)
-    store.scheduler = scheduler  # type: ignore[attr-defined]
+    endpoint = graphql.Endpoint(store, Scheduler(store))
 
     async def run_graphql(request: Request) -> Response:
         request.state.user = user_of(store, request)

@@ -5,7 +5,7 @@ import sqlite3
 import time
 from typing import Any
 
-from vishwam.server.collections import (
+from vishwam.server.artifact_fields import (
     artifact_by_id,
     collection_by_id,
     find_collection,

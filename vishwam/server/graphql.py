@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from dataclasses import field as data_field
 from datetime import UTC, datetime
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import graphql
 from graphql import GraphQLError, GraphQLResolveInfo, GraphQLScalarType
@@ -29,6 +29,9 @@ from starlette.responses import Response
 from vishwam.server import history
 from vishwam.server.store import Store
 from vishwam.server.web import Refused, json_response, read_body
+
+if TYPE_CHECKING:
+    from vishwam.server.scheduler import Scheduler
 
 MAX_DOCUMENT_BYTES = 64 << 20
 _RULES = [rule for rule in graphql.specified_rules if rule is not graphql.NoUnusedVariablesRule]
@@ -42,6 +45,7 @@ class Context:
     """What a resolver needs: the store, this thread's connection, who asks, and the address they reached us at."""
 
     store: Store
+    scheduler: "Scheduler"
     db: sqlite3.Connection
     user: Row
     base_url: str
@@ -145,7 +149,7 @@ _SCALARS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 @functools.cache
 def schema() -> graphql.GraphQLSchema:
     """The schema with every resolver attached; raises when a resolver names a field that is not there."""
-    from vishwam.server import artifacts, collections, queries, reports, runs, sweeps  # noqa: F401 (they register resolvers)
+    from vishwam.server import artifact_fields, artifacts, queries, reports, run_fields, runs, sweeps  # noqa: F401 (they register resolvers)
 
     built = graphql.build_schema(resources.files("vishwam.server").joinpath("schema.graphql").read_text())
     for name, (serialize, parse_value) in _SCALARS.items():
@@ -186,8 +190,8 @@ def _prepare(text: str) -> tuple[graphql.DocumentNode, bool]:
 class Endpoint:
     """POST /graphql."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, scheduler: "Scheduler") -> None:
+        self.store, self.scheduler = store, scheduler
         self.readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
 
     async def __call__(self, request: Request) -> Response:
@@ -197,7 +201,7 @@ class Endpoint:
         user, base_url = request.state.user, str(request.base_url).rstrip("/")
 
         def execute(db: sqlite3.Connection) -> Any:
-            context = Context(self.store, db, user, base_url)
+            context = Context(self.store, self.scheduler, db, user, base_url)
             try:
                 return graphql.execute(
                     schema(), document, context_value=context, variable_values=variables, operation_name=operation,

@@ -163,7 +163,7 @@ async def agent_heartbeat(_: Any, context: Context, input: Row) -> Row:
     if agent is None:
         raise Refused(404, "no such agent; its sweep may have been deleted")
     alive = json_object("runState", input.get("runState"))
-    commands = await context.store.scheduler.heartbeat(context, agent, alive)  # type: ignore[attr-defined]
+    commands = await context.scheduler.heartbeat(context, agent, alive)
     return {"agent": agent, "commands": json.dumps(commands)}
 
 
