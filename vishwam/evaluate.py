@@ -31,6 +31,8 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
     if not folder.is_dir():
         from vishwam.tracking import artifacts
 
+        if not artifacts.is_name(checkpoint):
+            raise BadInput(f"{checkpoint!r} is neither a folder nor entity/project/checkpoint-ID:alias")
         connect()
         folder = artifacts.fetch(checkpoint, state.folder() / "downloads")
     # A step's folder on this machine has its configuration one level up; an artifact holds all in one.

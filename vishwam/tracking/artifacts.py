@@ -7,16 +7,19 @@ import wandb
 from vishwam.errors import BadInput
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` has the form entity/project/name:alias."""
+    return text.count("/") == 2 and ":" in text.rpartition("/")[2]
+
+
 def fetch(name: str, into: Path) -> Path:
     """Downloads the artifact `entity/project/checkpoint-<run id>:<alias>` and returns its folder under `into`.
 
     Files that are there already with the right contents are not downloaded again.
 
     Raises:
-        BadInput: the name is malformed, or W&B in use has no such artifact.
+        BadInput: the W&B in use has no such artifact.
     """
-    if name.count("/") != 2 or ":" not in name.rpartition("/")[2]:
-        raise BadInput(f"{name!r} is neither a folder nor entity/project/checkpoint-ID:alias")
     try:
         artifact = wandb.Api().artifact(name, type="model")
     except (wandb.errors.CommError, ValueError) as error:
