@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import graphql
+from tests.conformance.conftest import Script, graphql
 from tests.conftest import wandb_env
 from vishwam.server.local import Address
 
@@ -193,6 +193,44 @@ def test_cancel_ends_the_running_trial_and_the_agent(outcomes: dict[str, dict[st
     seen = outcomes["canceled"]
     assert seen["state"] == "CANCELED"
     assert [run["state"] for run in seen["runs"]] == ["killed"], "and the second point was never begun"
+
+
+def test_the_public_api_reads_the_sweep(outcomes: dict[str, dict[str, Any]], script: Script) -> None:
+    seen = script(
+        """
+        import wandb
+        sweep = wandb.Api().sweep(sys.argv[1])
+        best = sweep.best_run()
+        result(
+            state=sweep.state, best=best.config, loss=best.summary["loss"], runs=len(sweep.runs),
+            expected=sweep.expected_run_count, method=sweep.config["method"], agents=len(sweep.agents()),
+            listed=[found.id for found in wandb.Api().project("grid", "local").sweeps()],
+        )
+        """,
+        f"local/grid/{outcomes['grid']['sweep']}",
+    )
+    assert seen["state"] == "FINISHED" and seen["method"] == "grid"
+    assert seen["best"]["rate"] == 0.25 and seen["loss"] == pytest.approx(0.25 / 3)
+    assert (seen["runs"], seen["expected"], seen["agents"]) == (4, 4, 2)
+    assert seen["listed"] == [outcomes["grid"]["sweep"]]
+
+
+def test_a_function_runs_under_an_agent_in_the_same_process(script: Script) -> None:
+    seen = script(
+        """
+        import wandb
+        def trial():
+            with wandb.init() as run:
+                run.log({"loss": run.config["x"] ** 2})
+        parameters = {"x": {"min": -1.0, "max": 1.0}, "o": {"parameters": {"k": {"values": ["a"]}}}}
+        config = {"method": "bayes", "metric": {"name": "loss", "goal": "minimize"}, "parameters": parameters}
+        sweep = wandb.sweep(config, project="function")
+        wandb.agent(sweep, function=trial, count=2, project="function")
+        runs = wandb.Api().sweep(f"local/function/{sweep}").runs
+        result(states=[run.state for run in runs], nested=[run.config["o"] for run in runs])
+        """
+    )
+    assert seen == {"states": ["finished"] * 2, "nested": [{"k": "a"}] * 2}
 
 
 def test_pause_resume_and_stop_from_the_command_line(
