@@ -7,6 +7,7 @@ done on the original text; whether it is on is saved beside the tokeniser. The t
 """
 
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -192,6 +193,8 @@ class _HuggingFace:
     """Whatever `AutoTokenizer` loads."""
 
     def __init__(self, name: str):
+        # It would tell everyone that PyTorch is missing, which no tokeniser needs.
+        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         from transformers import AutoTokenizer  # 1.7 s with what it pulls in: only for those who need it.
 
         try:

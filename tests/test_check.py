@@ -38,6 +38,8 @@ command:
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(check, "_hub_answers", lambda: False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("VISHWAM_HOME", str(tmp_path / "home"))
 
 
@@ -118,7 +120,8 @@ def test_a_mistyped_knob_is_named_by_the_command_itself(tmp_path):
             ["sweep.yaml:7", "learning_rate=-0.00", "above 0"],
         ),
         ("  position:\n    value: rope\n  position:\n    value: place\n", ["sweep.yaml:9", "already on line 7"]),
-        ("  batch_size:\n    value: 100000000\n", ["needs about", "host memory", "batch_size"]),
+        ("  tokenizer:\n    value: charcters\n", ["sweep.yaml:8", "'charcters'", "did you mean 'characters'"]),
+        ("  batch_size:\n    value: 100000000\n", ["sweep.yaml:8", "needs about", "host memory", "batch_size"]),
     ],
 )
 def test_a_wrong_knob_is_named_with_its_line(tmp_path, capsys, parameters, words):

@@ -8,7 +8,10 @@ it, and that every value is of its type and in its range. Of the corners of the 
 import argparse
 import dataclasses
 import functools
+import os
 import re
+import socket
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,9 +82,9 @@ def check(path: str | Path) -> Report:
     for parameter in sweep.parameters.values():
         _check_parameter(parameter, base, fixed)
     _check_metric(sweep, base)
-    experiments = _corners(sweep, gin_files, fixed)
     limit, limit_of = device_limit()
-    counts, needs = zip(*(prove(experiment, sweep.file) for experiment in experiments), strict=True)
+    corners = _corners(sweep, gin_files, fixed)
+    counts, needs = zip(*(_prove(sweep, values, experiment) for values, experiment in corners), strict=True)
     return Report(
         file=sweep.file,
         trials=sweep.trials,
@@ -181,21 +184,31 @@ def _check_metric(sweep: SweepFile, base: config.Loaded) -> None:
         raise BadInput(f"{sweep.metric_place}: the goal of {sweep.metric} is {goals[sweep.metric]}, not {sweep.goal}")
 
 
-def _corners(sweep: SweepFile, gin_files: Sequence[str], fixed: Sequence[str]) -> list[Any]:
-    """The experiments at the corners of the space, one for each shape of model and batch."""
-    distinct: dict[str, Any] = {}
+def _corners(sweep: SweepFile, gin_files: Sequence[str], fixed: Sequence[str]) -> list[tuple[dict[str, Any], Any]]:
+    """Knobs and experiment at the corners of the space, one for each shape of model and batch."""
+    distinct: dict[str, tuple[dict[str, Any], Any]] = {}
     for values in sweep.combinations(MOST_COMBINATIONS):
         experiment = _load(sweep, gin_files, fixed, values).experiment
-        distinct.setdefault(
-            repr((experiment.model, experiment.data, experiment.tokenizer, experiment.loop)), experiment
-        )
+        shape = repr((experiment.model, experiment.data, experiment.tokenizer, experiment.loop))
+        distinct.setdefault(shape, (values, experiment))
     return list(distinct.values())
 
 
-def prove(experiment: Any, source: str) -> tuple[int, int]:
-    """Proves that one trial can begin: tokeniser, length buckets, shapes, memory. Nothing is computed.
+def _prove(sweep: SweepFile, values: Mapping[str, Any], experiment: Any) -> tuple[int, int]:
+    """`prove`, with the line of the knob that the complaint mentions by its name or its value."""
+    try:
+        return prove(experiment)
+    except BadInput as error:
+        for name, value in values.items():
+            if re.search(rf"\b{name}\b", str(error)) or (isinstance(value, str) and repr(value) in str(error)):
+                parameter = sweep.parameters[name]
+                place = parameter.places[parameter.values.index(value)]
+                raise BadInput(f"{place}: {name}={value}: {error}") from None
+        raise BadInput(f"{sweep.file}: {error}") from None
 
-    source: where the experiment comes from, for the message.
+
+def prove(experiment: Any) -> tuple[int, int]:
+    """Proves that one trial can begin: tokeniser, length buckets, shapes, memory. Nothing is computed.
 
     Returns:
         Parameters of the model, and bytes that training needs by estimate.
@@ -210,13 +223,13 @@ def prove(experiment: Any, source: str) -> tuple[int, int]:
         _check_lengths(experiment.data, experiment.loop.length_buckets, tokenizer)
         model = loop.model_config(experiment, tokenizer)
         parameters = memory.parameter_count(model)
-    except (BadData, ValueError, TypeError) as error:
-        raise BadInput(f"{source}: {str(error).splitlines()[0]}") from None
+    except (BadData, ValueError, TypeError, OverflowError) as error:
+        raise BadInput(str(error).splitlines()[0]) from None
     needed = memory.estimate(model, parameters, experiment.loop.batch_size, max(experiment.loop.length_buckets))
     limit, limit_of = device_limit()
     if needed > limit:
         raise BadInput(
-            f"{source}: a trial needs about {_size(needed)}, more than the {_size(limit)} of {limit_of}; "
+            f"a trial needs about {_size(needed)}, more than the {_size(limit)} of {limit_of}; "
             "lower batch_size or the model's size"
         )
     return parameters, needed
@@ -235,7 +248,22 @@ def _check_lengths(data: Any, length_buckets: Sequence[int], tokenizer: "MathTok
 def _tokenizer(wanted: Any) -> "MathTokenizer":
     from vishwam import state, trial
 
-    return trial.open_tokenizer(wanted, state.folder())
+    if wanted.name != "characters" and not Path(wanted.name).is_dir() and not _hub_answers():
+        # Without it the hub's client tries for most of a minute; what it has stored it still finds.
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        return trial.open_tokenizer(wanted, state.folder())
+    except BadData as error:
+        raise BadInput(f"{error}{nearest(wanted.name, ('characters',))}") from None
+
+
+def _hub_answers() -> bool:
+    host = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
+    try:
+        socket.create_connection((host, 443), timeout=2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _size(count: float) -> str:

@@ -283,7 +283,7 @@ class _Reader:
         """The experiment's dataclass and all below it, whose own checks (`__post_init__`) run here."""
         try:
             return make()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             # Gin puts "In call to configurable 'X' (<class>)" behind the message, once a level.
             message, *calls = str(error).split("\n  In call to configurable ")
             cls = re.match(r"'(?:\w+\.)*(\w+)'", calls[0]) if calls else None

@@ -133,8 +133,8 @@ class _Document:
                 f"cannot read '{path}': {getattr(error, 'strerror', None) or 'not UTF-8 text'}{near}"
             ) from None
         self._lines: dict[tuple[Any, ...], int] = {(): 1}
-        loader = yaml.SafeLoader(text)
         try:
+            loader = yaml.SafeLoader(text)
             node = loader.get_single_node()
             self._walk(loader, node, ())
             self.content = loader.construct_document(node) if node else None
