@@ -1,6 +1,5 @@
 """The report of a sweep, saved to a real embedded server and read back through the client."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.conftest import wandb_env
 from vishwam import cli
 from vishwam.errors import BadInput
-from vishwam.server import local
 from vishwam.tracking import metrics, report, sweeps
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,28 +31,13 @@ run.finish()
 
 
 @pytest.fixture(scope="module")
-def wandb_server(tmp_path_factory):
-    """An embedded server, and the environment in which the client finds it."""
-    folder = tmp_path_factory.mktemp("server")
-    address = local.start_or_reuse(folder / "server")
-    names = {
-        "VISHWAM_HOME": str(folder),
-        "WANDB_BASE_URL": address.url,
-        "WANDB_API_KEY": address.api_key,
-        "WANDB_ENTITY": address.entity,
-        "WANDB_PROJECT": "reports",
-        "WANDB_DIR": str(folder),
-        "WANDB_CONFIG_DIR": str(folder / "config"),
-        "WANDB_CACHE_DIR": str(folder / "cache"),
-        "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
-        "WANDB_SILENT": "true",
-    }
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(names)
-    yield address
-    for name, value in before.items():
-        os.environ.pop(name) if value is None else os.environ.update({name: value})
-    local.stop(folder / "server")
+def wandb_server(server, tmp_path_factory):
+    """The session's server, with this process's client pointed at it."""
+    folder = tmp_path_factory.mktemp("client")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in wandb_env(server, folder, WANDB_PROJECT="reports", VISHWAM_HOME=str(folder)).items():
+            patch.setenv(name, value)
+        yield server
 
 
 def new_sweep(address, **changes) -> str:
