@@ -51,6 +51,7 @@ def test_contents_are_kept_once_and_an_aborted_upload_leaves_nothing(tmp_path: P
     assert store.blob_path(one.sha256).read_bytes() == b"hello"
     writer = BlobWriter(store)
     writer.write(b"half")
+    writer.sync()
     writer.abort()
     assert [path.name for path in store.blobs.rglob("*") if path.is_file()] == [one.sha256]
 
@@ -58,12 +59,18 @@ def test_contents_are_kept_once_and_an_aborted_upload_leaves_nothing(tmp_path: P
 def test_a_folder_of_version_1_is_carried_forward(tmp_path: Path) -> None:
     Store(tmp_path).close()
     old = sqlite3.connect(tmp_path / "server.sqlite")
-    old.executescript("ALTER TABLE artifacts DROP COLUMN aliases_json; PRAGMA user_version = 1;")
+    old.executescript(
+        "ALTER TABLE artifacts DROP COLUMN aliases_json; ALTER TABLE runs DROP COLUMN resumed; PRAGMA user_version = 1;"
+    )
     old.close()
     store = Store(tmp_path)
     assert store.writer.execute("PRAGMA user_version").fetchone()[0] == store_module.SCHEMA_VERSION
-    columns = [row["name"] for row in store.writer.execute("PRAGMA table_info(artifacts)")]
-    assert "aliases_json" in columns
+    fresh = Store(tmp_path / "fresh")
+    for table in ("artifacts", "runs"):
+        columns = [
+            {row["name"] for row in each.writer.execute(f"PRAGMA table_info({table})")} for each in (store, fresh)
+        ]  # fmt: skip
+        assert columns[0] == columns[1]
 
 
 def test_a_folder_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vishwam.errors import BadInput
 from vishwam.server import artifact_files, files, filestream, graphql
-from vishwam.server.scheduler import Scheduler, end_run, settle
+from vishwam.server.scheduler import MAX_RESUMES, Scheduler, end_run, settle
 from vishwam.server.store import Store
 from vishwam.server.web import Refused, is_loopback, refusal, user_of
 
@@ -126,13 +126,17 @@ async def reap_forever(store: Store) -> None:
 
 
 def reap(store: Store, now: float) -> None:
-    """Ends runs that stopped speaking, and sweeps that have nothing left to do."""
+    """Ends runs that stopped speaking, and sweeps that have nothing left to do.
+
+    A trial that vanished together with its agent lost its machine or its shell: it is preempted, and the next agent of
+    the sweep resumes it. A trial whose agent lives on, or that has none, crashed.
+    """
     with store.transaction() as db:
         lost = db.execute(
-            "SELECT runs.* FROM runs LEFT JOIN agents ON agents.id = agent_id "
-            "WHERE runs.state IN ('pending', 'running', 'preempting') AND (runs.heartbeat_at < ? "
-            "OR (agents.heartbeat_at < ? AND runs.heartbeat_at < ?))",
-            (now - LOST_SECONDS, now - AGENT_LOST_SECONDS, now - AGENT_LOST_SECONDS),
+            "SELECT runs.*, coalesce(agents.heartbeat_at < ?, 0) AS agent_lost FROM runs "
+            "LEFT JOIN agents ON agents.id = agent_id WHERE runs.state IN ('pending', 'running', 'preempting') "
+            "AND (runs.heartbeat_at < ? OR (agents.heartbeat_at < ? AND runs.heartbeat_at < ?))",
+            (now - AGENT_LOST_SECONDS, now - LOST_SECONDS, now - AGENT_LOST_SECONDS, now - AGENT_LOST_SECONDS),
         ).fetchall()
         for run in lost:
             if run["early_stopped"]:
@@ -140,7 +144,8 @@ def reap(store: Store, now: float) -> None:
             elif run["stop_requested"]:
                 state = "killed"
             else:
-                state = "preempted" if run["state"] == "preempting" else "crashed"
+                vanished = run["agent_lost"] and run["resumed"] < MAX_RESUMES
+                state = "preempted" if vanished or run["state"] == "preempting" else "crashed"
             end_run(db, run["id"], state, now)
             store.changes.publish(run["project_id"], run["id"])
         for sweep in db.execute("SELECT id FROM sweeps WHERE state IN ('PENDING', 'RUNNING', 'PAUSED')").fetchall():

@@ -1,5 +1,6 @@
 """Contents over HTTP: files of runs and of artifacts, by addresses signed for a day or with a key."""
 
+import asyncio
 import mimetypes
 import posixpath
 import time
@@ -45,6 +46,7 @@ async def receive_blob(request: Request, store: Store) -> Blob:
         expected = request.headers.get("content-md5")
         if expected and expected != writer.md5():
             raise Refused(400, "the contents do not match Content-MD5")
+        await asyncio.to_thread(writer.sync)
         return store.add_blob(writer)
     except BaseException:
         writer.abort()

@@ -103,7 +103,7 @@ def _advance(db: sqlite3.Connection, run: dict[str, Any], message: dict[str, Any
         db.execute("UPDATE runs SET exit_code = ? WHERE id = ?", (code, run["id"]))
     elif message.get("preempting"):
         state = "preempting"
-    elif state in ("pending", "crashed"):
+    elif state in ("pending", "crashed", "preempted"):
         # It speaks, so it lives: the reaper had given it up too early.
         state, ended = "running", None
     db.execute("UPDATE runs SET heartbeat_at = ?, state = ?, ended_at = ? WHERE id = ?", (now, state, ended, run["id"]))

@@ -21,6 +21,8 @@ log = logging.getLogger("vishwam.server")
 OVER = ("FINISHED", "STOPPED", "CANCELED", "CRASHED")
 LIVE = ("pending", "running", "preempting")
 GONE_SECONDS = 10.0  # a process its agent lost sight of may still be uploading
+SILENT_SECONDS = 20.0  # an agent speaks every 5 s
+MAX_RESUMES = 3  # then the trial is what kills its machine
 BURNT_SECONDS, BURNT_TRIALS = 60.0, 5
 
 
@@ -98,10 +100,7 @@ class Scheduler:
         parameters = search.space(config)
         count = _count(self.store.writer, sweep["id"])
         if _exhausted(sweep, config, count):
-            waiting = self.store.writer.execute(
-                "SELECT 1 FROM runs WHERE sweep_id = ? AND state = 'preempting'", (sweep["id"],)
-            ).fetchone()
-            return [] if waiting else [{"type": "exit"}]
+            return [] if self._may_return(sweep) else [{"type": "exit"}]
         columns: Row = {}
         trial = None
         if sweep["method"] == "grid":
@@ -138,6 +137,15 @@ class Scheduler:
         self.store.changes.publish(sweep["project_id"], run["id"])
         return [_command("run", run, sweep)]
 
+    def _may_return(self, sweep: Row) -> bool:
+        """Whether a trial may yet have to be resumed: one that is leaving its machine, or whose agent fell silent."""
+        found = self.store.writer.execute(
+            "SELECT 1 FROM runs LEFT JOIN agents ON agents.id = agent_id WHERE runs.sweep_id = ? AND "
+            "(runs.state = 'preempting' OR runs.state IN ('pending', 'running') AND agents.heartbeat_at < ?)",
+            (sweep["id"], time.time() - SILENT_SECONDS),
+        ).fetchone()
+        return found is not None
+
     def _unstarted(self, agent: Row) -> Row | None:
         """A run whose command the agent never got (a lost reply): the same one again."""
         for row in self.store.writer.execute(
@@ -157,7 +165,8 @@ class Scheduler:
             return None
         with self.store.transaction() as db:
             db.execute(
-                "UPDATE runs SET state = 'pending', agent_id = ?, ended_at = NULL, heartbeat_at = ? WHERE id = ?",
+                "UPDATE runs SET state = 'pending', agent_id = ?, ended_at = NULL, heartbeat_at = ?, "
+                "resumed = resumed + 1 WHERE id = ?",
                 (agent["id"], time.time(), row["id"]),
             )
         self._seen.discard(row["id"])

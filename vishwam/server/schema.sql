@@ -1,4 +1,4 @@
--- The embedded server's database, version 2 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 3 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -84,6 +84,7 @@ CREATE TABLE runs (
     suggestion_json TEXT,                -- {knob: {"value": ...}} given by the scheduler
     search_json TEXT,                    -- the same point in the sampler's own coordinates (bayes)
     grid_index INTEGER,
+    resumed INTEGER NOT NULL DEFAULT 0,  -- how often it was handed out again after it had vanished with its agent
     metric_count INTEGER NOT NULL DEFAULT 0,     -- how often the sweep's metric was logged: hyperband's iterations
     metric_best REAL,                    -- best value of the sweep's metric so far, in the sweep's direction
     UNIQUE (project_id, name)

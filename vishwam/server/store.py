@@ -23,9 +23,12 @@ from pathlib import Path
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
-_MIGRATIONS = {2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'"}
+_MIGRATIONS = {
+    2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'",
+    3: "ALTER TABLE runs ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0",
+}
 DEFAULT_USER = "local"
 
 
@@ -83,6 +86,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
         self._lock = _lock(folder / "lock")
         self.blobs = folder / "blobs"
         self.blobs.mkdir(exist_ok=True)
@@ -142,6 +146,7 @@ class Store:
     def blob_from_bytes(self, data: bytes) -> Blob:
         writer = BlobWriter(self)
         writer.write(data)
+        writer.sync()
         return self.add_blob(writer)
 
     # Users
@@ -212,9 +217,12 @@ class BlobWriter:
     def md5(self) -> str:
         return base64.b64encode(self._md5.digest()).decode()
 
-    def finish(self, store: Store) -> Blob:
+    def sync(self) -> None:
+        """Contents on the disk itself; slow for big files, so off the event loop where they may be big."""
         self._file.flush()
         os.fsync(self._file.fileno())
+
+    def finish(self, store: Store) -> Blob:
         self._file.close()
         blob = Blob(self._sha256.hexdigest(), self.md5(), self._size)
         path = store.blob_path(blob.sha256)
