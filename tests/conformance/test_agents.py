@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.conformance.conftest import Script, graphql
@@ -244,3 +245,41 @@ def test_pause_resume_and_stop_from_the_command_line(
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=60)
         states.append(graphql(server, QUERY, project="foreign", sweep=sweep)["project"]["sweep"]["state"])
     assert states == ["PAUSED", "RUNNING", "FINISHED"]
+
+
+RESUMABLE = """
+import pathlib, time
+import wandb
+with wandb.init(resume="allow") as run:
+    begun = run.starting_step
+    run.log({"loss": begun})
+    while begun == 0:
+        time.sleep(1)
+"""
+
+
+@pytest.mark.slow
+def test_a_trial_that_vanished_with_its_agent_is_resumed_by_the_next(
+    server: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a shell or a machine is gone: the same run goes on, and the sweep ends with nothing lost."""
+    config = "program: trial.py\nmethod: grid\nmetric: {name: loss}\nparameters: {x: {values: [1]}}\n"
+    monkeypatch.setitem(SCENARIOS, "vanished", (RESUMABLE, config, [["--count", "1"]]))
+    sweep, (first,), environment = _launch(server, "vanished", tmp_path)
+
+    def runs() -> list[dict[str, Any]]:
+        edges = graphql(server, QUERY, project="vanished", sweep=sweep)["project"]["sweep"]["runs"]["edges"]
+        return [edge["node"] for edge in edges]
+
+    deadline = time.monotonic() + 60
+    while not (runs() and runs()[0]["historyLineCount"]) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    for process in psutil.Process(first.pid).children(recursive=True):
+        process.kill()
+    first.kill()
+    first.wait()
+    command = [str(BIN / "wandb"), "agent", f"local/vanished/{sweep}"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=180)
+    (run,) = runs()
+    assert (run["state"], run["historyLineCount"]) == ("finished", 2)
+    assert graphql(server, QUERY, project="vanished", sweep=sweep)["project"]["sweep"]["state"] == "FINISHED"

@@ -100,7 +100,7 @@ class Scheduler:
         parameters = search.space(config)
         count = _count(self.store.writer, sweep["id"])
         if _exhausted(sweep, config, count):
-            return [] if self._may_return(sweep) else [{"type": "exit"}]
+            return [] if self._may_return(sweep, agent) else [{"type": "exit"}]
         columns: Row = {}
         trial = None
         if sweep["method"] == "grid":
@@ -137,12 +137,17 @@ class Scheduler:
         self.store.changes.publish(sweep["project_id"], run["id"])
         return [_command("run", run, sweep)]
 
-    def _may_return(self, sweep: Row) -> bool:
-        """Whether a trial may yet have to be resumed: one that is leaving its machine, or whose agent fell silent."""
+    def _may_return(self, sweep: Row, agent: Row) -> bool:
+        """Whether a trial may yet have to be resumed: one that is leaving its machine, or whose agent fell silent.
+
+        An agent that has just come waits until it is clear whether the others are there.
+        """
+        now = time.time()
+        silent_since = now if now - agent["created_at"] < SILENT_SECONDS + 5 else now - SILENT_SECONDS
         found = self.store.writer.execute(
             "SELECT 1 FROM runs LEFT JOIN agents ON agents.id = agent_id WHERE runs.sweep_id = ? AND "
             "(runs.state = 'preempting' OR runs.state IN ('pending', 'running') AND agents.heartbeat_at < ?)",
-            (sweep["id"], time.time() - SILENT_SECONDS),
+            (sweep["id"], silent_since),
         ).fetchone()
         return found is not None
 
