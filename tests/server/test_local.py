@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -61,3 +63,19 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         assert rows == list(range(sent))
     finally:
         local.stop(tmp_path)
+
+
+def test_a_server_in_the_foreground_is_found_too(tmp_path: Path) -> None:
+    """`vishwam serve` in one shell, `vishwam env` in another."""
+    port = local.free_port()
+    command = [sys.executable, "-m", "vishwam.server", "--data", str(tmp_path), "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 20
+        while (found := local.address(tmp_path)) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        try:
+            assert found is not None and found.url == f"http://127.0.0.1:{port}"
+            assert local.start_or_reuse(tmp_path) == found
+        finally:
+            process.terminate()
+        assert process.wait(10) == 0

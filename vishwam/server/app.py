@@ -6,6 +6,7 @@ import errno
 import logging
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,8 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vishwam.errors import BadInput
 from vishwam.server import artifact_files, files, filestream, graphql
+from vishwam.server.local import record
 from vishwam.server.scheduler import MAX_RESUMES, Scheduler, end_run, settle
-from vishwam.server.store import Store
+from vishwam.server.store import DEFAULT_USER, Store
 from vishwam.server.web import Refused, is_loopback, refusal, user_of
 
 log = logging.getLogger("vishwam.server")
@@ -155,22 +157,32 @@ def reap(store: Store, now: float) -> None:
 # The process
 
 
+def _is_loopback(host: str) -> bool:
+    return host in ("127.0.0.1", "localhost", "::1")
+
+
 def serve(host: str, port: int, data: Path) -> None:
     """Serves until SIGTERM or SIGINT. Raises BadInput when the folder or the port is taken."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     store = Store(data)
-    app = create_app(store, open_pages=host in ("127.0.0.1", "localhost", "::1"))
+    app = create_app(store, open_pages=_is_loopback(host))
     config = uvicorn.Config(
         app, host=host, port=port, http="httptools", ws="none", log_config=None, access_log=False, lifespan="on",
-        timeout_keep_alive=75, timeout_graceful_shutdown=3, backlog=512,
+        timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=512,
     )  # fmt: skip
     config.load()
     try:
         sockets = [config.bind_socket()]
     except SystemExit:
         raise BadInput(f"port {port} on {host} is taken") from None
+    record(data, host, port)
+    # uvicorn raises the signal that ended it once more when it is done: that is a clean end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     server = uvicorn.Server(config)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    log.info("API key of the user %s: %s", DEFAULT_USER, data / "api_key")
+    if not _is_loopback(host):
+        log.warning("other machines can reach this server: every page needs the key, and nothing is encrypted")
     try:
         server.run(sockets=sockets)
     finally:

@@ -34,16 +34,16 @@ class Address:
 
 def address(folder: Path) -> Address | None:
     """The address of the server that runs on `folder`; None when none does."""
-    record = _record(folder)
-    if record is None or not _serves(folder) or not _answers(folder, record["url"]):
+    known = _recorded(folder)
+    if known is None or not _serves(folder) or not _answers(folder, known["url"]):
         return None
-    return _address(folder, record["url"])
+    return _address(folder, known["url"])
 
 
 def last_url(folder: Path) -> str | None:
     """Where the server of `folder` answers, or answered when it last ran."""
-    record = _record(folder.absolute())
-    return record["url"] if record else None
+    known = _recorded(folder.absolute())
+    return known["url"] if known else None
 
 
 def start_or_reuse(folder: Path, port: int | None = None) -> Address:
@@ -78,26 +78,33 @@ def start_or_reuse(folder: Path, port: int | None = None) -> Address:
                 reason = lines[-1].removeprefix("error: ") if lines else "no reason given"
                 raise BadInput(f"the embedded server did not start: {reason} (see {log_path})")
             time.sleep(0.02)
-        record = {"pid": process.pid, "port": chosen, "url": url}
-        (folder / "server.json").write_text(json.dumps(record) + "\n")
         return _address(folder, url)
 
 
 def stop(folder: Path) -> bool:
     """Ends the server of `folder` and waits for it; False when none runs."""
-    record = _record(folder)
-    if record is None or not _serves(folder):
+    known = _recorded(folder)
+    if known is None or not _serves(folder):
         return False
     with contextlib.suppress(ProcessLookupError):
-        os.kill(record["pid"], signal.SIGTERM)
+        os.kill(known["pid"], signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while _serves(folder):
         if time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(record["pid"], signal.SIGKILL)
+                os.kill(known["pid"], signal.SIGKILL)
             deadline += STOP_SECONDS
         time.sleep(0.02)
     return True
+
+
+def record(folder: Path, host: str, port: int) -> None:
+    """Notes where this process serves the folder, so that `address`, `start_or_reuse` and `stop` find it."""
+    shown = "127.0.0.1" if host in ("0.0.0.0", "::", "localhost") else f"[{host}]" if ":" in host else host
+    details = {"pid": os.getpid(), "port": port, "url": f"http://{shown}:{port}"}
+    temporary = folder / "server.json.new"
+    temporary.write_text(json.dumps(details) + "\n")
+    temporary.replace(folder / "server.json")
 
 
 def _environment() -> dict[str, str]:
@@ -114,7 +121,7 @@ def _starting(folder: Path) -> Iterator[None]:
         yield
 
 
-def _record(folder: Path) -> dict | None:
+def _recorded(folder: Path) -> dict | None:
     try:
         return json.loads((folder / "server.json").read_text())
     except (OSError, ValueError):
@@ -152,8 +159,8 @@ def _answers(folder: Path, url: str) -> bool:
 
 
 def _port(folder: Path) -> int:
-    record = _record(folder)
-    for candidate in (record["port"] if record else PREFERRED_PORT, PREFERRED_PORT):
+    known = _recorded(folder)
+    for candidate in (known["port"] if known else PREFERRED_PORT, PREFERRED_PORT):
         if _is_free(candidate):
             return candidate
     return free_port()
