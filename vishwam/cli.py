@@ -70,16 +70,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def train(args: argparse.Namespace) -> int:
-    from vishwam import environment, trial
+    from vishwam import config, environment, trial
 
-    files = [argument for argument in args.arguments if argument.endswith(".gin") and "=" not in argument]
-    knobs = [argument for argument in args.arguments if argument not in files]
-    for knob in knobs:
-        if "=" not in knob:
-            raise BadInput(f"{knob!r} is neither a Gin file nor knob=value")
-    if not files:
-        raise BadInput("no Gin file given; try gin/math.gin")
-    return trial.run(files, knobs, environment.apply)
+    return trial.run(*config.split_arguments(args.arguments), environment.apply)
 
 
 def check(args: argparse.Namespace) -> int:

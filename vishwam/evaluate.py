@@ -47,6 +47,7 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
 
     from vishwam.evaluation.suite import Suite
     from vishwam.model import decoder
+    from vishwam.tracking.metrics import exact_match as metric_of
     from vishwam.training import compile_cache
     from vishwam.training.checkpoint import read_state
     from vishwam.training.loop import model_config
@@ -66,7 +67,7 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
         table.add_column(column, justify="right")
     for split, name, result in suite.exact_match(params, count):
         low, high = result.interval
-        before = logged.get(f"exact_match/{split}/{name}") if count == logged.get("questions") else None
+        before = logged.get(metric_of(split, name)) if count == logged.get("questions") else None
         table.add_row(
             split, name, f"{result.value:.2%}", f"{low:.1%} to {high:.1%}", "-" if before is None else f"{before:.2%}"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.tokenizer import MathTokenizer, load_tokenizer, make_character_tokenizer
-from vishwam import config, state
+from vishwam import check, config, state
 from vishwam.training.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
     interruption = Interruption().install()
     loaded = config.load(gin_files, overrides)
     experiment = loaded.experiment
+    check.prove(experiment)
     home = state.folder()
     tokenizer = open_tokenizer(experiment.tokenizer, home)
     connect()

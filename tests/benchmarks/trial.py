@@ -73,7 +73,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _measure(folder: Path, command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
-    """Seconds from claim to first step, of the first and the last of three trials, and from the second's end to that."""
+    """Seconds from claim to first step, of the first and last of three trials, and from the second's end to that."""
     sweep = folder / "sweep.yaml"
     arguments = ["${args_no_hyphens}"] if "train" in command else []
     sweep.write_text(

@@ -12,6 +12,7 @@ from data_pipelines.loader import evaluation_batches
 from data_pipelines.modular_math.source import ModularMath
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.decoding.greedy import greedy_decode
+from vishwam.tracking.metrics import exact_match as metric_of
 from vishwam.training.step import evaluation_step
 
 from .exact_match import ExactMatch, exact_match, pooled
@@ -80,7 +81,7 @@ class Suite:
 
 def figures(results: Sequence[tuple[str, str, ExactMatch]]) -> dict[str, float]:
     """Metrics by their names in W&B: each set, each split pooled, and the 95% interval and count of the latter."""
-    metrics: dict[str, float] = {f"exact_match/{split}/{name}": result.value for split, name, result in results}
+    metrics: dict[str, float] = {metric_of(split, name): result.value for split, name, result in results}
     for split in SPLITS:
         parts = [result for of, _, result in results if of == split]
         if parts:

@@ -14,13 +14,13 @@ import wandb
 
 from vishwam.evaluation.exact_match import Sample
 
-log = logging.getLogger(__name__)
+from .metrics import SAMPLES, STEP
 
-STEP = "train/step"
+log = logging.getLogger(__name__)
 
 # Everything over the step but memory, which W&B draws over wall time: a device's memory does not know of steps.
 OVER_STEPS = ("train/*", "validation/*", "interpolate/*", "extrapolate/*", "exact_match/*", "bias/*", "repetition/*",
-              "benchmark/*", "samples")  # fmt: skip
+              "benchmark/*", SAMPLES)  # fmt: skip
 
 # The client's own query for this.
 RUN_STOPPED_STATUS = """

@@ -8,8 +8,9 @@ import wandb
 
 from vishwam.evaluation.statistics import wilson_interval
 
-SCORES = ("interpolate/exact_match", "extrapolate/exact_match")
-LOSS = "validation/loss"
+from .metrics import EXTRAPOLATE, INTERPOLATE, VALIDATION_LOSS
+
+SCORES = (INTERPOLATE, EXTRAPOLATE)
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def best(trials: Sequence[Trial]) -> Trial | None:
 
     def score(trial: Trial) -> tuple[float, ...]:
         values = [_number(trial.summary, name, -1.0) for name in SCORES]
-        return (*values, -_number(trial.summary, LOSS, float("inf")))
+        return (*values, -_number(trial.summary, VALIDATION_LOSS, float("inf")))
 
     finished = [trial for trial in trials if SCORES[0] in trial.summary]
     return max(finished, key=score, default=None)
@@ -72,12 +73,12 @@ def table(trials: Sequence[Trial]) -> str:
     if not trials:
         return "no trial has begun"
     knobs = list(dict.fromkeys(name for trial in trials for name in trial.knobs))
-    head = [*knobs, "interpolate", "extrapolate", LOSS, "time", ""]
+    head = [*knobs, "interpolate", "extrapolate", VALIDATION_LOSS, "time", ""]
     rows = [
         [
             *(str(trial.knobs.get(name, "")) for name in knobs),
             *(_percent(trial.summary, name) for name in SCORES),
-            f"{_number(trial.summary, LOSS, float('nan')):.4f}",
+            f"{_number(trial.summary, VALIDATION_LOSS, float('nan')):.4f}",
             f"{trial.seconds:.0f} s",
             _ending(trial),
         ]

@@ -18,10 +18,11 @@ from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers as policies
 
 from vishwam.errors import BadInput
+from vishwam.tracking import metrics
 
 log = logging.getLogger(__name__)
 
-SCORE = "validation/loss"
+SCORE = metrics.VALIDATION_LOSS
 """What makes a checkpoint the best: cheap, on the same questions every time, and never saturated."""
 
 
@@ -42,9 +43,7 @@ class Checkpoints:
             ),
         )
 
-    def save(
-        self, step: int, state: Any, data: Any, metadata: dict[str, Any], metrics: dict[str, float] | None
-    ) -> Path:
+    def save(self, step: int, state: Any, data: Any, metadata: dict[str, Any], scores: dict[str, float] | None) -> Path:
         """Writes one step and returns its folder once it is whole on disk.
 
         The iterator must stand at the first batch that `state` has not seen: it is saved as it is.
@@ -56,7 +55,7 @@ class Checkpoints:
                 data=grain_checkpoint.CheckpointSave(data),
                 metadata=ocp.args.JsonSave(metadata),
             ),
-            metrics=metrics,
+            metrics=scores,
             force=True,
         )
         self._manager.wait_until_finished()

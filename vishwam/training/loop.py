@@ -12,6 +12,7 @@ from data_pipelines.loader import Batch, training_batches
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.evaluation.suite import Suite, figures
 from vishwam.model import decoder
+from vishwam.tracking.metrics import SAMPLES
 from vishwam.tracking.run import Run
 
 from .checkpoint import SCORE, Checkpoints
@@ -84,7 +85,7 @@ def train(
         results = list(suite.exact_match(state.averages, questions))
         metrics = figures(results)
         shown = {f"{split}/{name}": result.samples[:SAMPLES_SHOWN] for split, name, result in results}
-        rows.add(metrics | {"samples": run.samples(shown)})
+        rows.add(metrics | {SAMPLES: run.samples(shown)})
         say("  exact match  " + "  ".join(f"{split} {name} {result.value:.1%}" for split, name, result in results))
         run.checkpoint(folder, step, is_best, {"step": step, "questions": questions, SCORE: loss} | metrics)
 

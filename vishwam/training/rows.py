@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from vishwam.monitoring.memory import MemoryMonitor
+from vishwam.tracking import metrics as names
 from vishwam.tracking.run import Run
 
 MEMORY_SECONDS = 10.0
@@ -70,8 +71,8 @@ class Rows:
         self._tokens += tokens
         self._losses.extend(values["loss"].tolist())
         self._latest = {
-            "train/learning_rate": float(values["learning_rate"][-1]),
-            "train/gradient_norm": float(values["gradient_norm"][-1]),
+            names.LEARNING_RATE: float(values["learning_rate"][-1]),
+            names.GRADIENT_NORM: float(values["gradient_norm"][-1]),
         }
 
     def add(self, values: dict[str, Any]) -> None:
@@ -92,9 +93,9 @@ class Rows:
         """Ends the row: train metrics since the last one, what was added, and memory when it is due."""
         row: dict[str, Any] = {}
         if self._losses:
-            row = {"train/loss": self.loss, **self._latest}
+            row = {names.TRAIN_LOSS: self.loss, **self._latest}
             if self._since is not None:
-                row["train/tokens_per_second"] = self._tokens / max(self._until - self._since, 1e-9)
+                row[names.TOKENS_PER_SECOND] = self._tokens / max(self._until - self._since, 1e-9)
         now = time.perf_counter()
         if now - self._memory_at >= MEMORY_SECONDS:
             row |= self._memory.sample()
