@@ -238,7 +238,11 @@ class Comparer {
                 "tr",
                 {},
                 h("th", { scope: "row" }, key),
-                runs.map((run) => h("td", { class: "n" }, format(run[part][key], key))),
+                runs.map((run) => {
+                  const said = format(run[part][key], key);
+                  // A whole Gin file stands in one cell: its first words do, the rest is in the tooltip.
+                  return h("td", { class: "n", title: said }, said);
+                }),
               ),
             ),
           ]
