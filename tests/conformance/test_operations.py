@@ -6,6 +6,7 @@ import graphql
 import pytest
 
 from tests.conformance import operations
+from vishwam.server import app  # noqa: F401 - attaches every resolver
 from vishwam.server.graphql import schema
 
 # Multipart: a file is one PUT, whatever its size. The last group belongs to the next issue.

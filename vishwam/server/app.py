@@ -19,7 +19,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vishwam.errors import BadInput
-from vishwam.server import artifact_files, files, filestream, graphql
+from vishwam.server import (
+    artifact_fields,  # noqa: F401 - these seven attach their resolvers to the schema
+    artifact_files,
+    artifacts,  # noqa: F401
+    files,
+    filestream,
+    graphql,
+    queries,  # noqa: F401
+    reports,  # noqa: F401
+    run_fields,  # noqa: F401
+    runs,  # noqa: F401
+    sweeps,  # noqa: F401
+)
 from vishwam.server.local import record
 from vishwam.server.scheduler import MAX_RESUMES, Scheduler, end_run, settle
 from vishwam.server.store import DEFAULT_USER, Store

@@ -148,9 +148,10 @@ _SCALARS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 @functools.cache
 def schema() -> graphql.GraphQLSchema:
-    """The schema with every resolver attached; raises when a resolver names a field that is not there."""
-    from vishwam.server import artifact_fields, artifacts, queries, reports, run_fields, runs, sweeps  # noqa: F401 (they register resolvers)
+    """The schema with every resolver attached whose module was imported (`app` imports them all).
 
+    Raises KeyError when a resolver names a field that is not there.
+    """
     built = graphql.build_schema(resources.files("vishwam.server").joinpath("schema.graphql").read_text())
     for name, (serialize, parse_value) in _SCALARS.items():
         scalar = built.type_map[name]
