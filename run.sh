@@ -31,8 +31,6 @@ accelerator() {
 
 # uv is faster but knows nothing of pip's index settings: when it fails, pip does it.
 install() {
-  local python
-  python="$(find_python)" || return
   if command -v uv && { [ -x .venv/bin/python ] || uv venv --python "$python" .venv; } &&
     uv pip install --python .venv/bin/python -e "$1" -c constraints.txt; then
     return
@@ -43,7 +41,7 @@ install() {
 
 # Installs when something that decides the installation has changed; else takes no time.
 set_up() {
-  local extras stamp
+  local extras stamp python
   extras="$(printf '%s\n' "$@" $(accelerator) | sort -u | paste -sd, -)"
   stamp="$(cat setup.cfg constraints.txt pyproject.toml; echo "$PWD")"
   if [ -f .venv/installed ] && [ "$(sed 1d .venv/installed)" = "$stamp" ]; then
@@ -54,6 +52,7 @@ set_up() {
     [ -z "$missing" ] && return
     extras="$(printf '%s\n' ${extras//,/ } $(head -n 1 .venv/installed | tr , ' ') | sort -u | paste -sd, -)"
   fi
+  python="$(find_python)"
   echo "setting up .venv${extras:+ with $extras} (about 2 minutes the first time)"
   rm -f .venv/installed
   mkdir -p "$VISHWAM_HOME/logs"

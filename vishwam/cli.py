@@ -26,6 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        # A wrong key, a server that does not answer: the client says what it is, and a traceback adds nothing.
+        if not type(error).__module__.startswith("wandb."):
+            raise
+        print(f"vishwam {args.command}: W&B: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
 
 
 def parser() -> argparse.ArgumentParser:

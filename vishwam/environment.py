@@ -28,9 +28,6 @@ def variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
         "WANDB_DIR": str(client),
         "WANDB_CACHE_DIR": str(client / "cache"),
         "WANDB_DATA_DIR": str(client / "data"),
-        # The agent gives up after three trials that fail within a minute; burnt trials are the server's to count.
-        "WANDB_AGENT_DISABLE_FLAPPING": "true",
-        "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
     }
     client.mkdir(parents=True, exist_ok=True)
     if uses_embedded_server(environ):
@@ -39,6 +36,9 @@ def variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
             "WANDB_BASE_URL": address.url,
             "WANDB_API_KEY": address.api_key,
             "WANDB_ENTITY": address.entity,
+            # The agent gives up after three trials that fail within a minute; this server counts burnt trials itself.
+            "WANDB_AGENT_DISABLE_FLAPPING": "true",
+            "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
             # The user's own W&B settings name another server.
             "WANDB_CONFIG_DIR": str(client / "config"),
             # The client sends every 15 s by default; on loopback once a second costs nothing, and the pages are live.

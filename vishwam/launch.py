@@ -17,11 +17,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from vishwam import environment, state
+import yaml
+
+from vishwam import config, environment, state
 from vishwam.errors import BadInput
 
 # The agent and its trial get this long to save a checkpoint and say goodbye after Ctrl-C.
 GRACE_SECONDS = 20
+
+# Loaded here, for between fork and exec nothing may be.
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
 
 UNFINISHED = ("PENDING", "RUNNING")
 
@@ -36,11 +42,13 @@ def run(file: Path, count: int | None) -> int:
     from vishwam.tracking import sweeps
 
     check.check(file)
+    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
+        raise BadInput(f"a sweep needs a W&B server, and WANDB_MODE={os.environ['WANDB_MODE']}; unset it")
     environment.apply()
     say(f"W&B server    {os.environ.get('WANDB_BASE_URL', 'as configured')}")
 
     launches = Launches(state.folder() / "launches.json")
-    digest = hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
+    digest = digest_of(file)
     path = launches.unfinished(digest)
     if path:
         say(f"sweep         {path} was not finished: going on with it")
@@ -68,6 +76,15 @@ def run(file: Path, count: int | None) -> int:
     if code:
         return code
     return 0 if any(trial.state == "finished" for trial in trials) else 1
+
+
+def digest_of(file: Path) -> str:
+    """Names a sweep by its file and by what the Gin files of its command say: an edit of either makes another sweep."""
+    said = hashlib.blake2b(file.read_bytes(), digest_size=8)
+    command = yaml.safe_load(file.read_text()).get("command") or []
+    if gin_files := [word for word in map(str, command) if word.endswith(".gin")]:
+        said.update(config.load(gin_files).config_str.encode())
+    return said.hexdigest()
 
 
 class Launches:
@@ -147,7 +164,7 @@ def run_agent(path: str, count: int | None) -> int:
             preexec_fn=die_with_parent if sys.platform == "linux" else None,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
-        with _terminated_like_interrupted():
+        with _terminated_like_interrupted(), _ended(agent):
             try:
                 while agent.poll() is None:
                     show(reader)
@@ -175,12 +192,21 @@ def show(reader: IO[str]) -> None:
 
 def die_with_parent() -> None:
     """In the child, before exec: the kernel sends SIGTERM when the parent is gone, however it went (Linux)."""
-    PR_SET_PDEATHSIG = 1
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def say(*lines: str) -> None:
     print(*lines, sep="\n", flush=True)
+
+
+@contextlib.contextmanager
+def _ended(agent: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Whatever happens here, the agent does not outlive it."""
+    try:
+        yield
+    finally:
+        if agent.poll() is None:
+            _end(agent)
 
 
 @contextlib.contextmanager

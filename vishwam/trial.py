@@ -60,10 +60,12 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
         try:
             loop.train(experiment, tokenizer, writer, checkpoints, interruption, say)
         except Diverged as reason:
+            interruption.ending()
             say(f"  failed: {reason}")
             writer.fail(str(reason))
             return 1
         except (loop.Stopped, Interrupted) as reason:
+            interruption.ending()
             # Early termination comes as a signal from the agent, too; only the server knows which it was.
             if isinstance(reason, loop.Stopped) or writer.ask_stop_requested():
                 say("  stopped early by the sweep")
@@ -73,6 +75,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
             say(f"  interrupted by {reason}; the same run goes on from here when it is started again")
             writer.preempt()
             return 1
+    interruption.ending()
     writer.finish()
     return 0
 

@@ -10,6 +10,7 @@ A run's folder holds what never changes (`config.gin`, `tokenizer/`) beside one 
 
 import logging
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ class Checkpoints:
                 )
             except Exception as error:  # Orbax raises whatever its storage layer met.
                 log.warning("checkpoint %s does not read (%s); set aside", self.folder / str(step), error)
-                shutil.move(self.folder / str(step), self.folder / f"damaged-{step}")
+                shutil.move(self.folder / str(step), self.folder / f"damaged-{step}-{time.time_ns()}")
                 self._manager.reload()
                 continue
             return restored["state"], restored["data"], restored["metadata"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 # From noticing to leaving by force, should the main thread hang in a long compilation ...
 PATIENCE_SECONDS = 6.0
 # ... and from there to the end of saving and of the last upload.
-GRACE_SECONDS = 30.0
+GRACE_SECONDS = 12.0
 
 
 class Interrupted(Exception):
@@ -25,7 +25,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._reason: str | None = None
-        self._raised = threading.Event()
+        self._ending = threading.Event()
         self._parent = os.getppid()
         self.last_words: Callable[[], None] = lambda: None
 
@@ -48,8 +48,12 @@ class Interruption:
         Interrupted: the trial was told to end.
         """
         if self._reason:
-            self._raised.set()
+            self.ending()
             raise Interrupted(self._reason)
+
+    def ending(self) -> None:
+        """The trial is on its way out, for whatever reason: a signal from here on leaves it its grace."""
+        self._ending.set()
 
     def _watch_signals(self) -> None:
         while True:
@@ -68,8 +72,10 @@ class Interruption:
             threading.Thread(target=self._insist, name="insist", daemon=True).start()
 
     def _insist(self) -> None:
-        if self._raised.wait(PATIENCE_SECONDS):
-            time.sleep(GRACE_SECONDS)
-        else:
-            self.last_words()
-        os._exit(1)
+        try:
+            if self._ending.wait(PATIENCE_SECONDS):
+                time.sleep(GRACE_SECONDS)
+            else:
+                self.last_words()
+        finally:
+            os._exit(1)
