@@ -15,9 +15,9 @@ NEW = 11
 LENGTHS = np.array([3, 9, 1, 12, 7])
 
 
-def make(position, seed=0):
+def make(position, seed=0, **change):
     """A decoder far from its start: sharp, so that rows differ and some end early."""
-    config = dataclasses.replace(CONFIG, position=position)
+    config = dataclasses.replace(CONFIG, position=position, **change)
     graphdef, params = decoder.init(config, jax.random.key(seed))
     random = np.random.default_rng(seed)
     return graphdef, jax.tree.map(lambda leaf: leaf + 0.5 * random.normal(size=leaf.shape).astype(np.float32), params)
@@ -43,9 +43,11 @@ def without_cache(graphdef, params, prompts, lengths, new, eos_id):
     return said
 
 
-@pytest.mark.parametrize("position", ["place", "rope", "none"])
-def test_decoding_with_a_cache_says_what_the_whole_text_says(position):
-    graphdef, params = make(position)
+@pytest.mark.parametrize(
+    ("position", "place_rope"), [("place", False), ("place", True), ("rope", False), ("none", False)]
+)
+def test_decoding_with_a_cache_says_what_the_whole_text_says(position, place_rope):
+    graphdef, params = make(position, place_rope=place_rope)
     prompts = some_prompts()
     expected = without_cache(graphdef, params, prompts, LENGTHS, NEW, eos_id=99)
     assert len(set(expected.ravel().tolist())) > 4  # it says something

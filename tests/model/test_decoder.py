@@ -18,6 +18,7 @@ VARIANTS = {
     "none": dataclasses.replace(SMALL, position="none"),
     "gelu": dataclasses.replace(SMALL, position="rope", activation="gelu"),
     "all heads by place": dataclasses.replace(SMALL, place_heads=4),
+    "place beside rope": dataclasses.replace(SMALL, place_rope=True),
     "soft mask": dataclasses.replace(SMALL, place_hard_mask=False),
     "no ordinal": dataclasses.replace(SMALL, place_ordinal=False),
     "no sink": dataclasses.replace(SMALL, place_sink=False),
@@ -80,8 +81,10 @@ class NumPyDecoder:
         by_place = config.position == "place" and head < config.place_heads
         place, ordinal = self.places(tokens)
         terms = [(part["sink"][head], 0.0)] if by_place and config.place_sink else []
+        rotary = config.position == "rope" or (config.position == "place" and config.place_rope and not by_place)
         for s in range(t + 1):
-            score = self.turn(q[t], t) @ self.turn(k[s], s) / np.sqrt(config.head_dim)
+            dot = self.turn(q[t], t) @ self.turn(k[s], s) if rotary else q[t] @ k[s]
+            score = dot / np.sqrt(config.head_dim)
             if by_place:
                 relative = place[s] - place[t]
                 inside = abs(relative) <= config.place_window
@@ -97,8 +100,6 @@ class NumPyDecoder:
         )
 
     def turn(self, x, position):
-        if self.config.position != "rope":
-            return x
         half = len(x) // 2
         turned = (x[:half] + 1j * x[half:]) * np.exp(1j * position / self.config.rope_theta ** (np.arange(half) / half))
         return np.concatenate([turned.real, turned.imag])
@@ -130,7 +131,7 @@ def test_logits_agree_with_numpy(name):
         np.testing.assert_allclose(logits, reference.logits(tokens), rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", ["place", "rope", "no sink"])
+@pytest.mark.parametrize("name", ["place", "rope", "place beside rope", "no sink"])
 def test_no_logit_depends_on_a_later_token(name):
     graphdef, params = make(VARIANTS[name])
     tokens_BT = some_tokens(rows=1)

@@ -64,7 +64,7 @@ def rotate(x_BHTK: jax.Array, positions_BT: jax.Array, theta: float) -> jax.Arra
 
 
 class Attention(nnx.Module):
-    """Multi-head attention; rotary when the configuration says so, else without positions."""
+    """Multi-head attention; the last `rotary_heads` heads are rotary, the others know no positions."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         width = config.model_dim
@@ -86,9 +86,8 @@ class Attention(nnx.Module):
             return x_BTD.reshape(B, T, config.num_heads, config.head_dim).transpose(0, 2, 1, 3)
 
         q_BHTK, k_BHSK, v_BHSK = heads(self.query(x_BTD)), heads(self.key(x_BTD)), heads(self.value(x_BTD))
-        if config.position == "rope":
-            q_BHTK = rotate(q_BHTK, context.positions_BT, config.rope_theta)
-            k_BHSK = rotate(k_BHSK, context.positions_BT, config.rope_theta)
+        if config.rotary_heads:
+            q_BHTK, k_BHSK = self.rotated(q_BHTK, context), self.rotated(k_BHSK, context)
         q_BHTK *= config.head_dim**-0.5
         keys_values = KeysValues(k_BHSK.transpose(0, 1, 3, 2), v_BHSK)
         if cache is None:
@@ -100,6 +99,10 @@ class Attention(nnx.Module):
             )
             y_BHTK = self.over_cache(q_BHTK, keys_values, context)
         return self.out(y_BHTK.transpose(0, 2, 1, 3).reshape(B, T, -1)), keys_values
+
+    def rotated(self, x_BHTK: jax.Array, context: Context) -> jax.Array:
+        plain, rotary = jnp.split(x_BHTK, [self.config.num_heads - self.config.rotary_heads], axis=1)
+        return jnp.concatenate([plain, rotate(rotary, context.positions_BT, self.config.rope_theta)], axis=1)
 
     def over_sequence(self, q_BHTK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, context: Context) -> jax.Array:
         """Heads folded into the batch: plain batched products, which XLA runs fastest on CPU."""

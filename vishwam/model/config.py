@@ -27,7 +27,8 @@ class DecoderConfig:
     activation: str = "swiglu"
     position: str = "place"
     rope_theta: float = 10_000.0
-    place_heads: int = 2  # heads that see digits only, by relative place; the others carry no positions
+    place_heads: int = 2  # heads that see digits only, by relative place
+    place_rope: bool = False  # the other heads are rotary rather than without positions
     place_window: int = 3  # relative places from -window to window have a bias of their own
     place_hard_mask: bool = True  # digits outside the window are not seen, rather than seen without a bias
     place_init: float = 5.0  # bias of head j at offset j mod 2, and against its own number, at the start; 0 is flat
@@ -48,7 +49,7 @@ class DecoderConfig:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
         if self.model_dim % self.num_heads:
             raise ValueError(f"model_dim {self.model_dim} is not a multiple of num_heads {self.num_heads}")
-        if self.position == "rope" and self.head_dim % 2:
+        if self.rotary_heads and self.head_dim % 2:
             raise ValueError(f"rope needs an even head width; model_dim / num_heads is {self.head_dim}")
         if self.position == "place":
             if not 0 <= self.place_heads <= self.num_heads:
@@ -64,3 +65,10 @@ class DecoderConfig:
     @property
     def head_dim(self) -> int:
         return self.model_dim // self.num_heads
+
+    @property
+    def rotary_heads(self) -> int:
+        """How many heads, counted from the last, carry rotary positions."""
+        if self.position == "rope":
+            return self.num_heads
+        return self.num_heads - self.place_heads if self.position == "place" and self.place_rope else 0

@@ -77,7 +77,7 @@ def table_lookup(table_HW: jax.Array, index_BTS: jax.Array) -> jax.Array:
 
 
 class PlaceValueAttention(Attention):
-    """Attention whose first `place_heads` heads go by place; the others see everything and carry no positions."""
+    """Attention whose first `place_heads` heads go by place; the others see everything."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         super().__init__(config, rngs)
