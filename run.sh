@@ -6,6 +6,7 @@
 #   ./run.sh benchmark [NAME]          measure; tables here, JSON in .vishwam/benchmarks
 #   ./run.sh serve | stop              the embedded W&B server: in the foreground | end the one in the background
 set -euo pipefail
+caller="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export VISHWAM_HOME="${VISHWAM_HOME:-$PWD/.vishwam}"
 
@@ -85,6 +86,8 @@ case "${1:-}" in
     ;;
   *)
     set_up
+    # A sweep file is named as seen from where the command was typed; what it runs is relative to here.
+    if [ -f "$caller/${1:-}" ]; then set -- "$caller/$1" "${@:2}"; fi
     exec .venv/bin/vishwam launch "$@"
     ;;
 esac

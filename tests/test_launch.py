@@ -177,19 +177,23 @@ def test_from_a_sweep_file_to_a_table_a_report_and_a_checkpoint(clone):
 def test_killed_in_a_trial_nothing_stays_behind_and_the_run_goes_on(clone, number):
     here = clone(steps=600, rates=[0.01])
     launched = here.start()
-    for line in launched.stdout:
-        if "step 100/600" in line:
-            break
+    printed = ""
+    while "step 100/600" not in printed:
+        printed += launched.stdout.readline()
     launched.send_signal(number)
     launched.wait(timeout=40)
     if number == signal.SIGINT:
         assert launched.returncode == 130
     assert until(lambda: not here.processes(), 30), here.processes()
+    if number == signal.SIGINT:  # A person may pause it meanwhile; who starts it again wants it to go on.
+        pause = ["wandb", "sweep", "--pause", sweep_path(printed)]
+        here.ask(f"import subprocess; subprocess.run({pause}, check=True); print(1)")
 
     again = here.start()
     output = again.communicate(timeout=300)[0]
     assert again.returncode == 0, output
     assert "was not finished: going on with it" in output
+    assert ("was paused: resuming it" in output) == (number == signal.SIGINT)
     assert "continuing from step" in output
     found = here.ask(RUNS.format(sweep=sweep_path(output)))
     (run,) = found["runs"]

@@ -5,6 +5,7 @@ It starts nothing of its own: the real `wandb sweep` and `wandb agent` do the wo
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import json
 import os
@@ -29,7 +30,7 @@ GRACE_SECONDS = 20
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
 
-UNFINISHED = ("PENDING", "RUNNING")
+UNFINISHED = ("PENDING", "RUNNING", "PAUSED")
 
 
 def run(file: Path, count: int | None) -> int:
@@ -51,6 +52,7 @@ def run(file: Path, count: int | None) -> int:
     digest = digest_of(file)
     path = launches.unfinished(digest)
     if path:
+        resume_if_paused(path)
         say(f"sweep         {path} was not finished: going on with it")
     else:
         path = create_sweep(file)
@@ -132,6 +134,15 @@ def create_sweep(file: Path) -> str:
     return found[1]
 
 
+def resume_if_paused(path: str) -> None:
+    """An agent of a paused sweep would wait in silence; whoever starts it again wants it to go on."""
+    from vishwam.tracking import sweeps
+
+    if sweeps.state(path) == "PAUSED":
+        say(f"sweep         {path} was paused: resuming it")
+        subprocess.run([_wandb(), "sweep", "--resume", path], check=True, capture_output=True)
+
+
 def make_report(path: str) -> str | None:
     """The report's address; a report that can't be made is said and does not stop a sweep."""
     try:
@@ -161,7 +172,7 @@ def run_agent(path: str, count: int | None) -> int:
             stderr=errors,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=functools.partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
         )
         with _terminated_like_interrupted(), _ended(agent):
@@ -190,9 +201,11 @@ def show(reader: IO[str]) -> None:
     print(reader.read(), end="", flush=True)
 
 
-def die_with_parent() -> None:
-    """In the child, before exec: the kernel sends SIGTERM when the parent is gone, however it went (Linux)."""
+def die_with_parent(parent: int) -> None:
+    """In the child, before exec: the kernel sends SIGTERM when `parent` is gone, however it went (Linux)."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # It went before the kernel was told.
+        os._exit(1)
 
 
 def say(*lines: str) -> None:
