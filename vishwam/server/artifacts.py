@@ -161,20 +161,24 @@ def _manifest(context: Context, number: int | None) -> Row:
 def create_files(_: Any, context: Context, input: Row) -> Row:
     """Where to send each file; nowhere when its contents are here already."""
     edges = []
-    for spec in input["artifactFiles"]:
-        artifact = artifact_by_id(context, spec["artifactID"])
-        check_path(spec["name"])
-        known = context.value("SELECT 1 FROM blobs WHERE md5 = ?", spec["md5"])
-        path = f"/storage/artifacts/{artifact['id']}/{spec['name']}"
-        node = {
-            "name": spec["name"],
-            "display_name": spec["name"],
-            "storage_path": path,
-            "upload_url": None if known else signed(context.store, context.base_url, "PUT", path),
-            "upload_headers": [f"Content-MD5:{spec['md5']}"],
-            "artifact": artifact,
-        }
-        edges.append({"node": node})
+    with context.store.transaction() as db:
+        for spec in input["artifactFiles"]:
+            artifact = artifact_by_id(context, spec["artifactID"])
+            check_path(spec["name"])
+            known = context.store.has_contents(spec["md5"])
+            path = f"/storage/artifacts/{artifact['id']}/{spec['name']}"
+            node = {
+                "name": spec["name"],
+                "display_name": spec["name"],
+                "storage_path": path,
+                "upload_url": None if known else signed(context.store, context.base_url, "PUT", path),
+                "upload_headers": [f"Content-MD5:{spec['md5']}"],
+                "artifact": artifact,
+            }
+            edges.append({"node": node})
+        # An artifact whose files are asked for is on its way: its contents are not collected.
+        for number in {edge["node"]["artifact"]["id"] for edge in edges}:
+            db.execute("UPDATE artifacts SET updated_at = ? WHERE id = ?", (time.time(), number))
     return {"files": {"edges": edges, "total_count": len(edges), "page_info": {"has_next_page": False}}}
 
 

@@ -83,16 +83,18 @@ def start_or_reuse(folder: Path, port: int | None = None) -> Address:
 
 def stop(folder: Path) -> bool:
     """Ends the server of `folder` and waits for it; False when none runs."""
-    known = _recorded(folder)
-    if known is None or not _serves(folder):
+    if not _serves(folder):
+        return False
+    process = _holder(folder)
+    if process is None:
         return False
     with contextlib.suppress(ProcessLookupError):
-        os.kill(known["pid"], signal.SIGTERM)
+        os.kill(process, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
     while _serves(folder):
         if time.monotonic() > deadline:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(known["pid"], signal.SIGKILL)
+                os.kill(process, signal.SIGKILL)
             deadline += STOP_SECONDS
         time.sleep(0.02)
     return True
@@ -124,6 +126,14 @@ def _starting(folder: Path) -> Iterator[None]:
 def _recorded(folder: Path) -> dict | None:
     try:
         return json.loads((folder / "server.json").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _holder(folder: Path) -> int | None:
+    """The process that wrote its id into the lock it holds; server.json may still be the one before."""
+    try:
+        return int((folder / "lock").read_text())
     except (OSError, ValueError):
         return None
 

@@ -1,4 +1,4 @@
--- The embedded server's database, version 3 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 4 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -16,6 +16,14 @@ CREATE TABLE api_keys (
     description TEXT NOT NULL DEFAULT '',
     created_at REAL NOT NULL
 );
+
+-- Logins of the pages. The cookie is the random token, the hash its SHA-256.
+CREATE TABLE sessions (
+    hash TEXT PRIMARY KEY,
+    user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+    created_at REAL NOT NULL,
+    expires_at REAL NOT NULL
+) WITHOUT ROWID;
 
 CREATE TABLE projects (
     id INTEGER PRIMARY KEY,
@@ -159,7 +167,8 @@ CREATE TABLE blobs (
     sha256 TEXT PRIMARY KEY,
     md5 TEXT NOT NULL,                   -- base64, as the client writes digests
     size INTEGER NOT NULL,
-    created_at REAL NOT NULL
+    created_at REAL NOT NULL,
+    touched_at REAL NOT NULL DEFAULT 0   -- last time an upload brought or needed it: what is younger than an upload stays
 ) WITHOUT ROWID;
 CREATE INDEX blobs_by_md5 ON blobs(md5);
 

@@ -23,13 +23,30 @@ from pathlib import Path
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
 _MIGRATIONS = {
     2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'",
     3: "ALTER TABLE runs ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0",
+    4: """
+    CREATE TABLE sessions (
+        hash TEXT PRIMARY KEY,
+        user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+        created_at REAL NOT NULL,
+        expires_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    ALTER TABLE blobs ADD COLUMN touched_at REAL NOT NULL DEFAULT 0;
+    UPDATE blobs SET touched_at = created_at;
+    """,
 }
 DEFAULT_USER = "local"
+BUSY_SECONDS = 30.0  # another process holds the writer's place for moments only: a new user, a batch of collected blobs
+# What a data folder may hold before its database: a folder with anything else is somebody else's.
+_OWN = {"lock", "starting", "server.log", "server.json", "server.json.new", "api_key", "api_key.new", "blobs"}
+
+
+class InUse(BadInput):
+    """A server is running on the folder."""
 
 
 @dataclass(frozen=True)
@@ -81,22 +98,21 @@ class Subscription:
 
 
 class Store:
-    """Opens (or makes) the data folder; raises BadInput when another server has it."""
+    """Opens (or makes) the data folder; raises InUse when another server has it, BadInput when it is no such folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        self.path = folder / "server.sqlite"
+        _make_own(folder, self.path)
         self._lock = _lock(folder / "lock")
         self.blobs = folder / "blobs"
         self.blobs.mkdir(exist_ok=True)
-        self.path = folder / "server.sqlite"
+        for left in self.blobs.glob("incoming-*"):
+            left.unlink()  # an upload that died with the server before this one
         self.changes = Changes()
         self._local = threading.local()
-        self.writer = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
-        self.writer.row_factory = sqlite3.Row
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
-            self.writer.execute(f"PRAGMA {pragma}")
+        self.writer = connect(self.path)
+        self.writer.execute("PRAGMA journal_mode=WAL")
         self._migrate()
         self.api_key = self._default_key()
 
@@ -106,10 +122,12 @@ class Store:
         self.writer.execute("BEGIN IMMEDIATE")
         try:
             yield self.writer
+            self.writer.execute("COMMIT")
         except BaseException:
-            self.writer.execute("ROLLBACK")
+            # On a full disk a COMMIT fails and leaves the transaction open; other errors end it by themselves.
+            if self.writer.in_transaction:
+                self.writer.execute("ROLLBACK")
             raise
-        self.writer.execute("COMMIT")
 
     def reader(self) -> sqlite3.Connection:
         """This thread's read-only connection (rows as sqlite3.Row)."""
@@ -122,7 +140,8 @@ class Store:
         return connection
 
     def close(self) -> None:
-        self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(sqlite3.OperationalError):  # no place for it: the log is read at the next start
+            self.writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self.writer.close()
         os.close(self._lock)
 
@@ -136,12 +155,26 @@ class Store:
         return self.blobs / sha256[:2] / sha256
 
     def add_blob(self, writer: "BlobWriter") -> Blob:
-        """Moves a finished upload to its place and records it; the same contents are kept once."""
-        blob = writer.finish(self)
-        self.writer.execute(
-            "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?, ?)", (blob.sha256, blob.md5, blob.size, time.time())
-        )
+        """Moves a finished upload to its place and records it; the same contents are kept once.
+
+        One transaction, so that the collector of unreferenced blobs comes before both or after both.
+        """
+        with contextlib.nullcontext() if self.writer.in_transaction else self.transaction():
+            blob, now = writer.finish(self), time.time()
+            self.writer.execute(
+                "INSERT INTO blobs (sha256, md5, size, created_at, touched_at) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (sha256) DO UPDATE SET touched_at = excluded.touched_at",
+                (blob.sha256, blob.md5, blob.size, now, now),
+            )
         return blob
+
+    def has_contents(self, md5: str) -> bool:
+        """Whether contents of that digest need no upload; they are then kept for the artifact that asked (see collect).
+
+        Inside a transaction.
+        """
+        changed = self.writer.execute("UPDATE blobs SET touched_at = ? WHERE md5 = ?", (time.time(), md5))
+        return changed.rowcount > 0
 
     def blob_from_bytes(self, data: bytes) -> Blob:
         writer = BlobWriter(self)
@@ -171,12 +204,15 @@ class Store:
 
     def _default_key(self) -> str:
         """The key of the user `local`: made at the first start and kept in a file that only its owner can read."""
-        path = self.folder / "api_key"
+        path, new = self.folder / "api_key", self.folder / "api_key.new"
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(20) + "\n")
+                file.write(new_key() + "\n")
+            new.replace(path)
         key = path.read_text().strip()
+        if len(key) < 40:
+            raise BadInput(f"{path}: holds no key; remove the file, and the next start makes another")
         self.add_key(self.add_user(DEFAULT_USER, f"{DEFAULT_USER}@localhost"), key, "made at the first start")
         return key
 
@@ -211,7 +247,8 @@ class BlobWriter:
         self._file.write(data)
 
     def abort(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # it writes what is left, and the disk may be full
+            self._file.close()
         self._name.unlink(missing_ok=True)
 
     def md5(self) -> str:
@@ -235,16 +272,48 @@ def instance(api_key: str) -> str:
     return hashlib.sha256(f"instance {api_key}".encode()).hexdigest()[:16]
 
 
+def new_key() -> str:
+    """160 random bits, 40 characters: what the client takes for a key."""
+    return secrets.token_hex(20)
+
+
 def hash_key(key: str) -> str:
+    """SHA-256 in hex. Nobody guesses 160 random bits, so neither salt nor a slow hash would add anything."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes; rows as sqlite3.Row. Transactions are begun by hand."""
+    db = sqlite3.connect(
+        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
+    db.row_factory = sqlite3.Row
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
+        db.execute(f"PRAGMA {pragma}")
+    return db
+
+
+def _make_own(folder: Path, database: Path) -> None:
+    """The folder, readable by its owner only; refuses one that was made for something else."""
+    if folder.is_dir() and not database.exists():
+        strange = sorted(path.name for path in folder.iterdir() if path.name not in _OWN)
+        if strange:
+            raise BadInput(f"{folder}: is no server's data folder (it holds {strange[0]}); name a new or empty one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise BadInput(f"{folder}: {error.strerror}") from None
+
+
 def _lock(path: Path) -> int:
-    """An exclusive lock that the kernel drops with the process."""
+    """An exclusive lock that the kernel drops with the process, whose id the file holds."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise BadInput(f"{path.parent}: another server is using this folder") from None
+        raise InUse(f"{path.parent}: another server is using this folder") from None
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
