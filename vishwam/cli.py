@@ -65,7 +65,15 @@ def parser() -> argparse.ArgumentParser:
     added = command("serve", "run the embedded W&B server in the foreground", serve)
     added.add_argument("--host", default="127.0.0.1")
     added.add_argument("--port", type=int, default=8090)
-    added.add_argument("--data", type=Path, help="folder of its data (default: .vishwam/server)")
+    added.add_argument("--data", type=Path, metavar="FOLDER", help="folder of its data (default: .vishwam/server)")
+    added.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="others reach it, by --host or through a proxy on this machine: pages need a login",
+    )
+    acts = added.add_mutually_exclusive_group()
+    acts.add_argument("--add-user", metavar="NAME", help="instead of serving: add a user and print the key, once")
+    acts.add_argument("--new-key", metavar="NAME", help="instead of serving: another key for a user; the old ones end")
 
     command("stop", "end the embedded server that run.sh or `vishwam env` started", stop)
 
@@ -118,9 +126,17 @@ def env(args: argparse.Namespace) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     from vishwam import state
+
+    folder = args.data or state.folder() / "server"
+    if args.add_user or args.new_key:
+        from vishwam.server import users
+
+        print(users.add(folder, args.add_user) if args.add_user else users.replace_key(folder, args.new_key))
+        print("the key is shown this once; `wandb login --host URL` and the pages' login take it", file=sys.stderr)
+        return 0
     from vishwam.server import app
 
-    app.serve(args.host, args.port, args.data or state.folder() / "server")
+    app.serve(args.host, args.port, folder, args.allow_remote)
     return 0
 
 

@@ -25,8 +25,10 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def outcome(store: Store, silent: float, agent_silent: float | None = None, **columns: object) -> tuple[str, str]:
-    """State of a run after the reaper saw it silent for so many seconds, and its sweep's."""
+def outcome(
+    store: Store, silent: float, agent_silent: float | None = None, listened: float = 1e9, **columns: object
+) -> tuple[str, str]:
+    """State of a run, and its sweep's, after a reaper who has listened for so many seconds saw it silent for others."""
     with store.transaction() as db:
         row: dict[str, object] = {
             "project_id": 1, "name": "r", "state": "running", "created_at": 0, "heartbeat_at": NOW - silent,
@@ -41,7 +43,7 @@ def outcome(store: Store, silent: float, agent_silent: float | None = None, **co
         row |= columns
         marks = ", ".join("?" * len(row))
         db.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
-    reap(store, NOW)
+    reap(store, NOW, NOW - listened)
     reader = store.reader()
     return reader.execute("SELECT state FROM runs").fetchone()[0], reader.execute(
         "SELECT state FROM sweeps"
@@ -78,3 +80,10 @@ def test_a_run_told_to_stop_ends_as_told(store: Store) -> None:
 
 def test_a_canceled_run_was_killed(store: Store) -> None:
     assert outcome(store, silent=LOST_SECONDS + 1, stop_requested=1)[0] == "killed"
+
+
+def test_a_server_that_was_away_gives_nobody_up_before_it_has_listened(store: Store) -> None:
+    """Killed, or asleep with its laptop: the trials live, and handed out twice they would write over each other."""
+    assert outcome(store, silent=3600, agent_silent=3600, listened=AGENT_LOST_SECONDS - 1) == ("running", "RUNNING")
+    reap(store, NOW, NOW - AGENT_LOST_SECONDS)
+    assert store.reader().execute("SELECT state FROM runs").fetchone()[0] == "preempted"

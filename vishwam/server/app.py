@@ -16,7 +16,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vishwam.errors import BadInput
 from vishwam.server import (
@@ -26,6 +25,8 @@ from vishwam.server import (
     files,
     filestream,
     graphql,
+    login,
+    pages,
     queries,  # noqa: F401
     reports,  # noqa: F401
     run_fields,  # noqa: F401
@@ -35,7 +36,7 @@ from vishwam.server import (
 from vishwam.server.local import record
 from vishwam.server.scheduler import MAX_RESUMES, Scheduler, end_run, settle
 from vishwam.server.store import DEFAULT_USER, Store
-from vishwam.server.web import Refused, is_loopback, refusal, user_of
+from vishwam.server.web import Refused, refusal, user_of
 
 log = logging.getLogger("vishwam.server")
 REAP_EVERY_SECONDS = 10.0
@@ -45,7 +46,7 @@ AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s: when it is silent too, m
 
 
 def create_app(store: Store, open_pages: bool) -> Starlette:
-    """`open_pages`: pages need no key from this machine (the server is bound to loopback)."""
+    """`open_pages`: the pages need no login from this machine's own user (the server listens on loopback, alone)."""
     endpoint = graphql.Endpoint(store, Scheduler(store))
 
     async def run_graphql(request: Request) -> Response:
@@ -65,13 +66,8 @@ def create_app(store: Store, open_pages: bool) -> Starlette:
         Route("/storage/runs/{run_id:int}/{name:path}", files.RunFile(store).__call__, methods=["PUT", "GET"]),
         *artifact_files.routes(store),
     ]
-    try:
-        from vishwam.server import pages
-    except ImportError:
-        log.warning("pages are not installed")
-    else:
-        if hasattr(pages, "routes"):
-            routes.append(Mount("/", app=PageGuard(store, Starlette(routes=pages.routes(store)), open_pages)))
+    routes += login.routes(store)
+    routes.append(Mount("/", app=login.PageGuard(store, Starlette(routes=pages.routes(store)), open_pages)))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -110,47 +106,40 @@ async def _storage_failed(_: Request, error: Exception) -> Response:
     return refusal(Refused(507, f"the server cannot store this: {error}"))
 
 
-class PageGuard:
-    """Pages and their data: open to this machine when the server listens to no other, else for who has a key."""
-
-    def __init__(self, store: Store, pages: ASGIApp, open_pages: bool) -> None:
-        self.store, self.pages, self.open_pages = store, pages, open_pages
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-        if not (self.open_pages and is_loopback(request)):
-            try:
-                user_of(self.store, request)
-            except Refused as error:
-                await refusal(error)(scope, receive, send)
-                return
-        await self.pages(scope, receive, send)
-
-
 # The reaper
 
 
 async def reap_forever(store: Store) -> None:
+    last = since = time.time()
     while True:
         await asyncio.sleep(REAP_EVERY_SECONDS)
+        now = time.time()
+        if now - last > 2 * REAP_EVERY_SECONDS:
+            since = now  # the machine slept, or this process stood still: it heard nobody meanwhile
+        last = now
         try:
-            reap(store, time.time())
-        except sqlite3.Error as error:
-            log.error("reaper: %s", error)
+            reap(store, now, since)
+        except Exception:
+            log.exception("the reaper failed, and tries again in %d s", REAP_EVERY_SECONDS)
 
 
-def reap(store: Store, now: float) -> None:
+def reap(store: Store, now: float, since: float = 0.0) -> None:
     """Ends runs that stopped speaking, and sweeps that have nothing left to do.
 
     A trial that vanished together with its agent lost its machine or its shell: it is preempted, and the next agent of
-    the sweep resumes it. A trial whose agent lives on, or that has none, crashed.
+    the sweep resumes it. A trial whose agent lives on, or that has none, crashed. The server listens since `since`:
+    silence before that is its own, and a trial handed out twice would write over itself.
     """
+
+    def silent(seconds: float) -> float:
+        return now - seconds if since <= now - seconds else -1.0
+
     with store.transaction() as db:
         lost = db.execute(
             "SELECT runs.*, coalesce(agents.heartbeat_at < ?, 0) AS agent_lost FROM runs "
             "LEFT JOIN agents ON agents.id = agent_id WHERE runs.state IN ('pending', 'running', 'preempting') "
             "AND (runs.heartbeat_at < ? OR (agents.heartbeat_at < ? AND runs.heartbeat_at < ?))",
-            (now - AGENT_LOST_SECONDS, now - LOST_SECONDS, now - AGENT_LOST_SECONDS, now - AGENT_LOST_SECONDS),
+            (silent(AGENT_LOST_SECONDS), silent(LOST_SECONDS), silent(AGENT_LOST_SECONDS), silent(AGENT_LOST_SECONDS)),
         ).fetchall()
         for run in lost:
             if run["early_stopped"]:
@@ -169,18 +158,23 @@ def reap(store: Store, now: float) -> None:
 # The process
 
 
-def _is_loopback(host: str) -> bool:
-    return host in ("127.0.0.1", "localhost", "::1")
+def serve(host: str, port: int, data: Path, allow_remote: bool = False) -> None:
+    """Serves until SIGTERM or SIGINT. Raises BadInput when folder or port is taken, or others could come in unasked.
 
-
-def serve(host: str, port: int, data: Path) -> None:
-    """Serves until SIGTERM or SIGINT. Raises BadInput when the folder or the port is taken."""
+    `allow_remote`: others than this machine's own user reach the server, directly or through a proxy on this machine:
+    the pages need a login, and X-Forwarded-Proto of that proxy is believed.
+    """
+    if not _is_loopback(host) and not allow_remote:
+        raise BadInput(
+            f"--host {host} lets other machines in: add --allow-remote when that is meant; calls then need a key, "
+            "pages a login, and nothing is encrypted unless a TLS proxy stands before it"
+        )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     store = Store(data)
-    app = create_app(store, open_pages=_is_loopback(host))
+    app = create_app(store, open_pages=not allow_remote)
     config = uvicorn.Config(
         app, host=host, port=port, http="httptools", ws="none", log_config=None, access_log=False, lifespan="on",
-        timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=512,
+        timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=512, proxy_headers=allow_remote,
     )  # fmt: skip
     config.load()
     try:
@@ -193,9 +187,13 @@ def serve(host: str, port: int, data: Path) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     server = uvicorn.Server(config)
     log.info("API key of the user %s: %s", DEFAULT_USER, data / "api_key")
-    if not _is_loopback(host):
-        log.warning("other machines can reach this server: every page needs the key, and nothing is encrypted")
+    if allow_remote:
+        log.warning("others can reach this server: calls need a key, pages a login; nothing is encrypted by itself")
     try:
         server.run(sockets=sockets)
     finally:
         store.close()
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("127.0.0.1", "localhost", "::1")

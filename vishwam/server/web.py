@@ -4,7 +4,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import json
 import time
 import zlib
@@ -68,7 +67,7 @@ async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 
 def key_of(request: Request) -> str | None:
-    """The API key of the request: HTTP Basic as the client sends it, a bearer token, or the pages' cookie."""
+    """The API key of the request: HTTP Basic as the client sends it, or a bearer token."""
     kind, _, value = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
         return value.strip()
@@ -77,7 +76,7 @@ def key_of(request: Request) -> str | None:
             return base64.b64decode(value).decode().partition(":")[2]
         except (binascii.Error, UnicodeDecodeError):
             return None
-    return request.cookies.get("key")
+    return None
 
 
 def user_of(store: Store, request: Request) -> dict[str, Any]:
@@ -87,22 +86,6 @@ def user_of(store: Store, request: Request) -> dict[str, Any]:
     if row is None:
         raise Refused(401, "no valid API key")
     return dict(row)
-
-
-def is_loopback(request: Request) -> bool:
-    """From this machine, and by a loopback name: a page elsewhere cannot reach us through a name it points here."""
-    host = (request.headers.get("host") or "").rsplit(":", 1)[0].strip("[]")
-    client = request.client.host if request.client else ""
-    return _loopback_name(host) and _loopback_name(client)
-
-
-def _loopback_name(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _signature(store: Store, method: str, path: str, expires: str) -> str:

@@ -1,8 +1,10 @@
 """The HTML pages, at the addresses that wandb and wandb-workspaces print."""
 
+import functools
 import hashlib
 import sqlite3
 from collections.abc import Callable
+from contextvars import ContextVar
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ SECURITY_HEADERS = {
 }
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
+# Who is logged in; None for this machine's own user, who needs no login.
+viewer: ContextVar[str | None] = ContextVar("viewer", default=None)
 _environment = jinja2.Environment(
     loader=jinja2.PackageLoader("vishwam.server.pages"),
     autoescape=True,
@@ -34,8 +38,10 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
+_environment.globals["viewer"] = viewer.get
 
 
+@functools.cache
 def version() -> str:
     """Changes with any script or style, so that a browser never mixes two releases."""
     digest = hashlib.sha256()
@@ -50,13 +56,13 @@ def address(*parts: str) -> str:
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
-def page_routes(store: Store) -> list[BaseRoute]:
-    release = version()
-    files = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file()}
+def render(template: str, status: int = 200, headers: dict[str, str] = SECURITY_HEADERS, **values: Any) -> Response:
+    text = _environment.get_template(template).render(address=address, version=version(), **values)
+    return HTMLResponse(text, status, headers)
 
-    def render(template: str, status: int = 200, **values: Any) -> Response:
-        text = _environment.get_template(template).render(address=address, version=release, **values)
-        return HTMLResponse(text, status, SECURITY_HEADERS)
+
+def page_routes(store: Store) -> list[BaseRoute]:
+    files = {str(path.relative_to(STATIC)) for path in STATIC.rglob("*") if path.is_file()}
 
     def missing(what: str) -> Response:
         return render("missing.html", 404, what=what, page={"entity": "", "project": ""})

@@ -1,0 +1,102 @@
+"""People and what they prove themselves by: API keys for the client, sessions for the pages. Both stand hashed."""
+
+import contextlib
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vishwam.errors import BadInput
+from vishwam.server.store import SCHEMA_VERSION, InUse, Store, connect, hash_key, new_key
+
+SESSION_SECONDS = 30 * 24 * 3600.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+# The first part of other addresses of this server, or of W&B's.
+_RESERVED = {"login", "logout", "graphql", "files", "storage", "artifacts", "artifactsv2", "ready", "health", "healthz",
+             "db", "authorize", "settings", "home", "admin", "api"}  # fmt: skip
+
+
+def add(folder: Path, name: str) -> str:
+    """A new user of the server of `folder`, running or not; returns the key, which is stored nowhere.
+
+    Raises BadInput for a name that is taken or no name.
+    """
+    if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
+        raise BadInput(f"{name!r} is no user name: letters, digits, - and _, 63 at most, and none of the server's own")
+    key = new_key()
+    with beside(folder) as db:
+        if db.execute("SELECT 1 FROM users WHERE lower(name) = lower(?)", (name,)).fetchone():
+            raise BadInput(f"there is a user {name} already; --new-key {name} replaces a lost key")
+        now = time.time()
+        user = db.execute("INSERT INTO users (name, created_at) VALUES (?, ?)", (name, now)).lastrowid
+        _insert_key(db, user, key, now)
+    return key
+
+
+def replace_key(folder: Path, name: str) -> str:
+    """A new key for a user; those before it, and every login of the pages made with them, end."""
+    key = new_key()
+    with beside(folder) as db:
+        user = db.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
+        if user is None:
+            raise BadInput(f"there is no user {name}; --add-user {name} makes one")
+        db.execute("DELETE FROM api_keys WHERE user_id = ?", (user["id"],))
+        db.execute("DELETE FROM sessions WHERE user_id = ?", (user["id"],))
+        _insert_key(db, user["id"], key, time.time())
+    return key
+
+
+def _insert_key(db: sqlite3.Connection, user_id: int | None, key: str, now: float) -> None:
+    db.execute(
+        "INSERT INTO api_keys (user_id, hash, description, created_at) VALUES (?, ?, 'made on the command line', ?)",
+        (user_id, hash_key(key), now),
+    )
+
+
+@contextlib.contextmanager
+def beside(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A transaction of another process than the server's, whether one runs or not; it holds the server up: be short.
+
+    Makes the folder, or brings it forward, when no server runs. Raises BadInput when the one that runs is of another
+    version.
+    """
+    with contextlib.suppress(InUse):
+        Store(folder).close()
+    db = connect(folder / "server.sqlite")
+    try:
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise BadInput(f"{folder}: the server that runs here is of another version; restart it first")
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+        db.execute("COMMIT")
+    finally:
+        db.close()  # rolls back what was not committed
+
+
+# Sessions of the pages; called on the event loop, like everything that writes
+
+
+def begin_session(store: Store, user_id: int) -> str:
+    """A random token for a cookie; the database has its hash."""
+    token, now = secrets.token_urlsafe(32), time.time()
+    with store.transaction() as db:
+        db.execute("DELETE FROM sessions WHERE expires_at < ?", (now,))
+        db.execute("INSERT INTO sessions VALUES (?, ?, ?, ?)", (hash_key(token), user_id, now, now + SESSION_SECONDS))
+    return token
+
+
+def end_session(store: Store, token: str) -> None:
+    with store.transaction() as db:
+        db.execute("DELETE FROM sessions WHERE hash = ?", (hash_key(token),))
+
+
+def user_of_session(store: Store, token: str) -> dict[str, Any] | None:
+    row = store.writer.execute(
+        "SELECT users.* FROM users JOIN sessions ON user_id = users.id WHERE hash = ? AND expires_at > ?",
+        (hash_key(token), time.time()),
+    ).fetchone()
+    return dict(row) if row else None
