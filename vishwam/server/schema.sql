@@ -1,4 +1,4 @@
--- The embedded server's database, version 4 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 5 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -60,7 +60,8 @@ CREATE TABLE agents (
     host TEXT NOT NULL DEFAULT '',
     state TEXT NOT NULL DEFAULT 'RUNNING',
     created_at REAL NOT NULL,
-    heartbeat_at REAL NOT NULL
+    heartbeat_at REAL NOT NULL,
+    stop_reason TEXT                     -- why it gets no more trials, when the server says so
 );
 
 CREATE TABLE runs (

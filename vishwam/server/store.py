@@ -23,7 +23,7 @@ from pathlib import Path
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
 _MIGRATIONS = {
     2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'",
@@ -38,6 +38,7 @@ _MIGRATIONS = {
     ALTER TABLE blobs ADD COLUMN touched_at REAL NOT NULL DEFAULT 0;
     UPDATE blobs SET touched_at = created_at;
     """,
+    5: "ALTER TABLE agents ADD COLUMN stop_reason TEXT",
 }
 DEFAULT_USER = "local"
 BUSY_SECONDS = 30.0  # another process holds the writer's place for moments only: a new user, a batch of collected blobs
