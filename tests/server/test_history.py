@@ -89,3 +89,26 @@ def test_samples_hold_both_ends_and_rows_that_have_every_key(store: Store) -> No
     assert [row["d.x"] for row in rare] == [-i for i in range(0, 1000, 100)]
     inside = history.sampled_history(store.reader(), 1, {"keys": ["_step"], "samples": 500, "minStep": 5, "maxStep": 7})
     assert [row["_step"] for row in inside] == [5, 6, 7]
+
+
+def finish(store: Store, state: str) -> int:
+    with store.transaction() as db:
+        db.execute("UPDATE runs SET state = ?", (state,))
+        return history.finish_columns(db, 5)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 512, 650, 700, 799])
+def test_a_run_that_ended_is_in_columns_whole_and_may_go_on(store: Store, cut: int) -> None:
+    send(store, 0, rows(0, 700))
+    assert finish(store, "running") == 0
+    assert finish(store, "finished") == 1 and finish(store, "finished") == 0
+    send(store, 700, rows(700, 800))
+    assert finish(store, "failed") == 1
+    assert list(history.series(store.reader(), 1, ["loss"])["loss"][0]) == list(range(800))
+    # Another process takes it over from a line on.
+    send(store, cut, [{"_step": cut, "loss": -1.0}, {"_step": cut + 1, "loss": -2.0}])
+    lines, values = history.series(store.reader(), 1, ["loss"])["loss"]
+    assert list(lines) == list(range(cut + 2))
+    assert list(values) == [i / 2 for i in range(cut)] + [-1.0, -2.0]
+    assert finish(store, "failed") == 1
+    assert list(history.series(store.reader(), 1, ["loss"])["loss"][0]) == list(range(cut + 2))

@@ -7,6 +7,8 @@ from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from vishwam.server.web import Refused
 
 HISTORY, EVENTS = 0, 1
@@ -122,18 +124,37 @@ def _truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None
     """Forgets lines from `line` on, and the chunks that hold any of them."""
     db.execute(f"DELETE FROM {_TABLES[kind]} WHERE run_id = ? AND line >= ?", (run_id, line))
     if _columns_end(db, run_id, kind) > line:
-        start = line - line % CHUNK
+        # Chunks begin anywhere, for a run that ended and went on left a short one.
+        query = "SELECT max(first_line) FROM series WHERE run_id = ? AND kind = ? AND first_line <= ?"
+        start = db.execute(query, (run_id, kind, line)).fetchone()[0] or 0
         db.execute("DELETE FROM series WHERE run_id = ? AND kind = ? AND first_line >= ?", (run_id, kind, start))
         db.execute("UPDATE series_end SET line = ? WHERE run_id = ? AND kind = ?", (start, run_id, kind))
 
 
-def _columns(db: sqlite3.Connection, run_id: int, kind: int, end: int) -> None:
-    """Writes every complete chunk of lines below `end` by metric."""
+def finish_columns(db: sqlite3.Connection, limit: int) -> int:
+    """Writes the last lines of up to `limit` runs that have ended by metric, too; returns how many it found.
+
+    Until then every reading parses them again. Inside a transaction.
+    """
+    found = db.execute(
+        "SELECT runs.id, kind.value AS kind, iif(kind.value, event_lines, history_lines) AS lines FROM runs "
+        "JOIN json_each('[0, 1]') kind LEFT JOIN series_end s ON s.run_id = runs.id AND s.kind = kind.value "
+        "WHERE runs.state NOT IN ('pending', 'running', 'preempting') AND lines > coalesce(s.line, 0) LIMIT ?",
+        (limit,),
+    ).fetchall()
+    for run_id, kind, lines in found:
+        _columns(db, run_id, kind, lines, smallest=1)
+    return len(found)
+
+
+def _columns(db: sqlite3.Connection, run_id: int, kind: int, end: int, smallest: int = CHUNK) -> None:
+    """Writes the lines below `end` by metric, in chunks of CHUNK lines; a last one of at least `smallest`."""
     start = _columns_end(db, run_id, kind)
-    if end - start < CHUNK:
+    if end - start < smallest:
         return
-    while end - start >= CHUNK:
-        chunk = _collect(_rows(db, run_id, kind, start, start + CHUNK))
+    while end - start >= smallest:
+        size = min(CHUNK, end - start)
+        chunk = _collect(_rows(db, run_id, kind, start, start + size))
         db.executemany(
             "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
@@ -142,7 +163,7 @@ def _columns(db: sqlite3.Connection, run_id: int, kind: int, end: int) -> None:
                 for key, (x, y) in chunk.items()
             ],
         )
-        start += CHUNK
+        start += size
     db.execute("INSERT OR REPLACE INTO series_end VALUES (?, ?, ?)", (run_id, kind, start))
 
 
@@ -189,7 +210,7 @@ def series(
         if lines:
             pair[0].frombytes(lines)
         else:
-            pair[0].extend(range(first, first + count))
+            pair[0].frombytes(np.arange(first, first + count).tobytes())
         pair[1].frombytes(vals)
     for key, (lines, vals) in _collect(_rows(db, run_id, kind, _columns_end(db, run_id, kind), MAX_LINE)).items():
         if wanted is None or key in wanted:

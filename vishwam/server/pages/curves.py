@@ -118,11 +118,9 @@ def curve(
     """(key, x, y) of one run. x: 'step' (each metric's own), 'time' (seconds since the start), or a metric's name."""
     defined = step_metrics(row["config_json"])
     axes = {key: (step_of(key, defined) or "train/step") if x == "step" else x for key in keys}
-    wanted = {*keys, *axes.values(), "_step", "_runtime", "_timestamp"} - {"time"}
-    columns = {
-        key: (np.frombuffer(lines, np.int64), np.frombuffer(values, np.float64))
-        for key, (lines, values) in history.series(db, row["id"], wanted, kind).items()
-    }
+    columns = _columns(db, row["id"], {*keys, *axes.values()} - {"time"}, kind)
+    if not set(axes.values()) <= columns.keys():
+        columns |= _columns(db, row["id"], {"_step", "_runtime", "_timestamp"} - columns.keys(), kind)
     found = []
     for key in keys:
         lines, y = columns.get(key, (np.empty(0), np.empty(0)))
@@ -134,6 +132,11 @@ def curve(
             xs, y = xs[order], y[order]
         found.append((key, *sample(xs, y, points)))
     return found
+
+
+def _columns(db: sqlite3.Connection, run: int, keys: set[str], kind: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    found = history.series(db, run, keys, kind)
+    return {key: (np.frombuffer(x, np.int64), np.frombuffer(y, np.float64)) for key, (x, y) in found.items()}
 
 
 def _axis(columns: dict, name: str, lines: np.ndarray, x: str) -> np.ndarray:
