@@ -75,6 +75,10 @@ def parser() -> argparse.ArgumentParser:
     acts.add_argument("--add-user", metavar="NAME", help="instead of serving: add a user and print the key, once")
     acts.add_argument("--new-key", metavar="NAME", help="instead of serving: another key for a user; the old ones end")
 
+    acts.add_argument("--backup", type=Path, metavar="FILE", help="instead: copy everything into one tar, server or no")
+    acts.add_argument("--gc", action="store_true", help="instead: count contents that nothing refers to")
+    added.add_argument("--yes", action="store_true", help="with --gc: remove them")
+
     command("stop", "end the embedded server that run.sh or `vishwam env` started", stop)
 
     from data_pipelines.modular_math import command as questions_module
@@ -134,6 +138,18 @@ def serve(args: argparse.Namespace) -> int:
         print(users.add(folder, args.add_user) if args.add_user else users.replace_key(folder, args.new_key))
         print("the key is shown this once; `wandb login --host URL` and the pages' login take it", file=sys.stderr)
         return 0
+    if args.backup:
+        from vishwam.server import backup
+
+        print(backup.write(folder, args.backup))
+        return 0
+    if args.gc:
+        from vishwam.server import collect
+
+        print(collect.run(folder, delete=args.yes))
+        return 0
+    if args.yes:
+        raise BadInput("--yes goes with --gc")
     from vishwam.server import app
 
     app.serve(args.host, args.port, folder, args.allow_remote)

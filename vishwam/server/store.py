@@ -117,18 +117,9 @@ class Store:
         self._migrate()
         self.api_key = self._default_key()
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """The writer inside BEGIN IMMEDIATE .. COMMIT; rolled back when the body raises. Never await inside."""
-        self.writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield self.writer
-            self.writer.execute("COMMIT")
-        except BaseException:
-            # On a full disk a COMMIT fails and leaves the transaction open; other errors end it by themselves.
-            if self.writer.in_transaction:
-                self.writer.execute("ROLLBACK")
-            raise
+    def transaction(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """The writer inside a transaction (see `immediate`). Never await inside."""
+        return immediate(self.writer)
 
     def reader(self) -> sqlite3.Connection:
         """This thread's read-only connection (rows as sqlite3.Row)."""
@@ -292,6 +283,20 @@ def connect(path: Path) -> sqlite3.Connection:
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
         db.execute(f"PRAGMA {pragma}")
     return db
+
+
+@contextlib.contextmanager
+def immediate(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """BEGIN IMMEDIATE .. COMMIT; rolled back when the body raises, or the commit itself."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield db
+        db.execute("COMMIT")
+    except BaseException:
+        # On a full disk a COMMIT fails and leaves the transaction open; other errors end it by themselves.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 def _make_own(folder: Path, database: Path) -> None:

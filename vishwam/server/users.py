@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vishwam.errors import BadInput
-from vishwam.server.store import SCHEMA_VERSION, InUse, Store, connect, hash_key, new_key
+from vishwam.server.store import SCHEMA_VERSION, InUse, Store, connect, hash_key, immediate, new_key
 
 SESSION_SECONDS = 30 * 24 * 3600.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -27,7 +27,7 @@ def add(folder: Path, name: str) -> str:
     if not _NAME.fullmatch(name) or name.lower() in _RESERVED:
         raise BadInput(f"{name!r} is no user name: letters, digits, - and _, 63 at most, and none of the server's own")
     key = new_key()
-    with beside(folder) as db:
+    with beside(folder) as db, immediate(db):
         if db.execute("SELECT 1 FROM users WHERE lower(name) = lower(?)", (name,)).fetchone():
             raise BadInput(f"there is a user {name} already; --new-key {name} replaces a lost key")
         now = time.time()
@@ -39,7 +39,7 @@ def add(folder: Path, name: str) -> str:
 def replace_key(folder: Path, name: str) -> str:
     """A new key for a user; those before it, and every login of the pages made with them, end."""
     key = new_key()
-    with beside(folder) as db:
+    with beside(folder) as db, immediate(db):
         user = db.execute("SELECT id FROM users WHERE name = ?", (name,)).fetchone()
         if user is None:
             raise BadInput(f"there is no user {name}; --add-user {name} makes one")
@@ -58,7 +58,7 @@ def _insert_key(db: sqlite3.Connection, user_id: int | None, key: str, now: floa
 
 @contextlib.contextmanager
 def beside(folder: Path) -> Iterator[sqlite3.Connection]:
-    """A transaction of another process than the server's, whether one runs or not; it holds the server up: be short.
+    """A connection of another process than the server's, whether one runs or not; its transactions hold the server up.
 
     Makes the folder, or brings it forward, when no server runs. Raises BadInput when the one that runs is of another
     version.
@@ -70,11 +70,9 @@ def beside(folder: Path) -> Iterator[sqlite3.Connection]:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version != SCHEMA_VERSION:
             raise BadInput(f"{folder}: the server that runs here is of another version; restart it first")
-        db.execute("BEGIN IMMEDIATE")
         yield db
-        db.execute("COMMIT")
     finally:
-        db.close()  # rolls back what was not committed
+        db.close()
 
 
 # Sessions of the pages; called on the event loop, like everything that writes
