@@ -32,7 +32,7 @@ def outcome(
     with store.transaction() as db:
         row: dict[str, object] = {
             "project_id": 1, "name": "r", "state": "running", "created_at": 0, "heartbeat_at": NOW - silent,
-            "sweep_id": 1, "suggestion_json": "{}",
+            "sweep_id": 1, "suggestion_json": "{}", "grid_index": 0,
         }  # fmt: skip
         if agent_silent is not None:
             db.execute(
@@ -61,7 +61,7 @@ def test_a_silent_run_of_a_living_agent_crashed_and_ends_the_grid(store: Store) 
 
 
 def test_a_run_without_an_agent_crashed(store: Store) -> None:
-    assert outcome(store, silent=LOST_SECONDS + 1, sweep_id=None, suggestion_json=None)[0] == "crashed"
+    assert outcome(store, silent=LOST_SECONDS + 1, sweep_id=None, suggestion_json=None, grid_index=None)[0] == "crashed"
 
 
 def test_a_run_that_vanished_with_its_agent_waits_for_the_next_one(store: Store) -> None:

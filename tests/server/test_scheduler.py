@@ -15,6 +15,10 @@ def talk(server: Address) -> Talk:
     return Talk(server)
 
 
+AGENTS = """query Q($s: String!) {
+project(name: "burnt") { sweep(sweepName: $s) { agents { edges { node { state } } } } } }"""
+
+
 def grid(**parameters: list[Any]) -> dict[str, Any]:
     return {
         "method": "grid",
@@ -156,14 +160,34 @@ def test_a_preempted_trial_is_resumed_before_a_new_one_begins(talk: Talk) -> Non
     assert again == {**command, "type": "resume"}
 
 
-def test_an_agent_that_burns_trials_gets_no_more(talk: Talk) -> None:
+def test_an_agent_that_burns_trials_gets_no_more_and_is_told_why(talk: Talk) -> None:
     sweep = talk.sweep("burnt", grid(x=list(range(20))))
     agent = talk.agent("burnt", sweep["name"])
+    names = []
     for _ in range(5):
         (command,) = talk.heartbeat(agent)
+        names.append(command["run_id"])
         talk.heartbeat(agent, command["run_id"])
-    assert talk.heartbeat(agent) == [{"type": "exit"}]
-    assert talk.heartbeat(talk.agent("burnt", sweep["name"]))[0]["type"] == "run"
+    stop, leave = talk.heartbeat(agent)
+    assert (stop["type"], leave) == ("stop", {"type": "exit"})
+    assert all(name in stop["run_id"] for name in names) and "gives this agent no more trials" in stop["run_id"]
+    assert talk.heartbeat(agent) == [{"type": "exit"}], "said once: the function agent reads only the first command"
+    agents = talk.graphql(AGENTS, s=sweep["name"])["project"]["sweep"]["agents"]["edges"]
+    assert [edge["node"]["state"] for edge in agents] == ["STOPPED"]
+    assert talk.heartbeat(talk.agent("burnt", sweep["name"]))[0]["type"] == "run", "another agent goes on"
+
+
+def test_failures_that_are_not_in_a_row_burn_nothing(talk: Talk) -> None:
+    sweep = talk.sweep("slow", grid(x=list(range(20))))
+    agent = talk.agent("slow", sweep["name"])
+    for _ in range(4):
+        (command,) = talk.heartbeat(agent)
+        talk.heartbeat(agent, command["run_id"])
+    assert talk.trial("slow", agent), "one that works in between"
+    for _ in range(4):
+        (command,) = talk.heartbeat(agent)
+        talk.heartbeat(agent, command["run_id"])
+    assert talk.heartbeat(agent)[0]["type"] == "run"
 
 
 @pytest.mark.parametrize(

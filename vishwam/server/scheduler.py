@@ -1,56 +1,50 @@
 """What an agent is told to do next: the heart of a sweep.
 
 A suggestion and the run it starts are one transaction, on the one writer, so no two agents get one point of a grid.
+Only what begins a trial waits its turn, a sweep at a time; a bayes search thinks on a thread of its own meanwhile.
 """
 
 import asyncio
 import json
-import logging
 import sqlite3
 import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from vishwam.server import search
-from vishwam.server.bayes import Studies
+from vishwam.server import bayes, search, trials
 from vishwam.server.graphql import Context, Row
 from vishwam.server.runs import insert_run, new_name
 from vishwam.server.store import Store
-
-log = logging.getLogger("vishwam.server")
+from vishwam.server.web import Refused
 
 OVER = ("FINISHED", "STOPPED", "CANCELED", "CRASHED")
 LIVE = ("pending", "running", "preempting")
 GONE_SECONDS = 10.0  # a process its agent lost sight of may still be uploading
 SILENT_SECONDS = 20.0  # an agent speaks every 5 s
 MAX_RESUMES = 3  # then the trial is what kills its machine
-BURNT_SECONDS, BURNT_TRIALS = 60.0, 5
 
 
 class Scheduler:
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.studies = Studies()
+        # One thread: searches take turns and leave the other cores, and the threads of uploads, alone.
+        self._searcher = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._locks: dict[int, asyncio.Lock] = {}
         self._seen: set[int] = set()  # runs whose process some agent has reported alive
 
+    def close(self) -> None:
+        self._searcher.shutdown(wait=False, cancel_futures=True)
+
     async def heartbeat(self, context: Context, agent: Row, alive: dict[str, Any]) -> list[Row]:
         """The agent's commands, given the runs whose processes it sees."""
-        sweep_id = agent["sweep_id"]
-        async with self._locks.setdefault(sweep_id, asyncio.Lock()):
-            with self.store.transaction() as db:
-                live = self._look(db, agent, alive)
-                settle(db, sweep_id)
-                sweep = dict(db.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone())
-            if live:
-                return [{"type": "stop", "run_id": run["name"]} for run in live if run["stop_requested"]]
-            if sweep["state"] in OVER:
-                return [{"type": "exit"}]
-            if sweep["state"] == "PAUSED":
-                return []
-            if self._burnt(agent):
-                log.warning("agent %s burnt %d trials in a row and gets no more", agent["name"], BURNT_TRIALS)
-                return [{"type": "exit"}]
-            return await self._next(context, agent, sweep)
+        with self.store.transaction() as db:
+            live = self._look(db, agent, alive)
+            settle(db, agent["sweep_id"])
+        if live:
+            return [{"type": "stop", "run_id": run["name"]} for run in live if run["stop_requested"]]
+        async with self._locks.setdefault(agent["sweep_id"], asyncio.Lock()):
+            return await self._next(context, agent)
 
     def _look(self, db: sqlite3.Connection, agent: Row, alive: dict[str, Any]) -> list[Row]:
         """Notes what the agent reports; returns its runs whose processes live."""
@@ -83,38 +77,43 @@ class Scheduler:
         end_run(db, run["id"], state, now)
         self.store.changes.publish(run["project_id"], run["id"])
 
-    def _burnt(self, agent: Row) -> bool:
-        rows = self.store.writer.execute(
-            "SELECT state, ended_at - created_at AS seconds FROM runs WHERE agent_id = ? ORDER BY id DESC LIMIT ?",
-            (agent["id"], BURNT_TRIALS),
-        ).fetchall()
-        return len(rows) == BURNT_TRIALS and all(
-            row["state"] in ("failed", "crashed") and (row["seconds"] or 0) < BURNT_SECONDS for row in rows
-        )
-
-    async def _next(self, context: Context, agent: Row, sweep: Row) -> list[Row]:
+    async def _next(self, context: Context, agent: Row) -> list[Row]:
+        sweep = self._sweep(agent["sweep_id"])
+        if sweep["state"] in OVER:
+            return [{"type": "exit"}]
+        if sweep["state"] == "PAUSED":
+            return []
+        refusal = self._refuse_burner(agent, sweep)
+        if refusal:
+            return refusal
         again = self._unstarted(agent) or self._preempted(sweep, agent)
         if again is not None:
             return [again]
         config = json.loads(sweep["config_json"])
-        parameters = search.space(config)
-        count = _count(self.store.writer, sweep["id"])
-        if _exhausted(sweep, config, count):
+        if trials.exhausted(self.store.writer, sweep, config):
             return [] if self._may_return(sweep, agent) else [{"type": "exit"}]
+        parameters = search.space(config)
+        count = trials.begun(self.store.writer, sweep["id"])
         columns: Row = {}
-        trial = None
         if sweep["method"] == "grid":
-            columns["grid_index"] = count
-            values = search.grid_point(parameters, count)
+            columns["grid_index"] = trials.next_grid_index(self.store.writer, sweep["id"])
+            values = search.grid_point(parameters, columns["grid_index"])
         elif sweep["method"] == "random":
             values = search.random_point(parameters, f"{sweep['name']}/{count}")
         else:
-            goal = (config.get("metric") or {}).get("goal")
-            values, coordinates, trial = await asyncio.get_running_loop().run_in_executor(
-                None, self.studies.suggest, sweep["id"], parameters, goal == "maximize", self._observations(sweep)
-            )
+            loop = asyncio.get_running_loop()
+            values, coordinates = await loop.run_in_executor(self._searcher, self._search, sweep, config, parameters)
+            if self._sweep(sweep["id"]) | {"heartbeat_at": 0} != sweep | {"heartbeat_at": 0}:
+                return []  # changed while it was thought about; the next heartbeat sees it as it is
             columns["search_json"] = json.dumps(coordinates)
-        suggestion = search.arguments(parameters, values)
+        return [self._begin(context, agent, sweep, count, search.arguments(parameters, values), columns)]
+
+    def _search(self, sweep: Row, config: Row, parameters: list[search.Parameter]) -> tuple[list[Any], Row]:
+        """On the searcher's thread."""
+        seen = trials.observations(self.store.reader(), sweep["id"], config)
+        return bayes.suggest(parameters, trials.direction(config) < 0, seen, zlib.crc32(sweep["name"].encode()))
+
+    def _begin(self, context: Context, agent: Row, sweep: Row, count: int, suggestion: Row, columns: Row) -> Row:
         with self.store.transaction() as db:
             project = dict(db.execute("SELECT * FROM projects WHERE id = ?", (sweep["project_id"],)).fetchone())
             run = insert_run(
@@ -132,10 +131,30 @@ class Scheduler:
             )
             if sweep["state"] == "PENDING":
                 db.execute("UPDATE sweeps SET state = 'RUNNING' WHERE id = ?", (sweep["id"],))
-        if trial is not None:
-            self.studies.bind(sweep["id"], trial, run["id"])
         self.store.changes.publish(sweep["project_id"], run["id"])
-        return [_command("run", run, sweep)]
+        return _command("run", run, sweep)
+
+    def _refuse_burner(self, agent: Row, sweep: Row) -> list[Row]:
+        """Sends an agent home whose trials fail as soon as they begin, and says why where its person sees it.
+
+        The protocol has no message for that. What the client prints of a stop for a run it does not have is
+        "Run <name> not running", at the level of an error: the reason goes there as the name.
+        """
+        if agent["stop_reason"]:
+            return [{"type": "exit"}]
+        failed = trials.burnt(self.store.writer, agent["id"])
+        if not failed:
+            return []
+        reason = (
+            f"{failed[0]} and the {len(failed) - 1} before it on this agent ({', '.join(reversed(failed[1:]))}) failed "
+            f"within a minute each, so sweep {sweep['name']} gives this agent no more trials; their logs say why. It is"
+        )
+        with self.store.transaction() as db:
+            db.execute(
+                "UPDATE agents SET state = 'STOPPED', stop_reason = ? WHERE id = ?", (f"Run {reason}", agent["id"])
+            )
+        self.store.changes.publish(sweep["project_id"], 0)
+        return [{"type": "stop", "run_id": reason}, {"type": "exit"}]
 
     def _may_return(self, sweep: Row, agent: Row) -> bool:
         """Whether a trial may yet have to be resumed: one that is leaving its machine, or whose agent fell silent.
@@ -178,17 +197,10 @@ class Scheduler:
         return _command("resume", dict(row), sweep)
 
     def _sweep(self, sweep_id: int) -> Row:
-        return dict(self.store.writer.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone())
-
-    def _observations(self, sweep: Row) -> list[tuple[int, dict[str, Any], float | None, bool]]:
-        return [
-            (row["id"], json.loads(row["search_json"]), row["metric_best"], row["state"] not in LIVE)
-            for row in self.store.writer.execute(
-                "SELECT id, search_json, metric_best, state FROM runs WHERE sweep_id = ? AND search_json IS NOT NULL "
-                "ORDER BY id",
-                (sweep["id"],),
-            )
-        ]
+        row = self.store.writer.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone()
+        if row is None:
+            raise Refused(404, "the sweep was deleted")
+        return dict(row)
 
 
 def _title(sweep: Row) -> str:
@@ -199,17 +211,6 @@ def _command(kind: str, run: Row, sweep: Row) -> Row:
     # The client reads `program` even where the sweep's own command does without.
     program = json.loads(sweep["config_json"]).get("program") or ""
     return {"type": kind, "run_id": run["name"], "args": json.loads(run["suggestion_json"]), "program": program}
-
-
-def _count(db: sqlite3.Connection, sweep_id: int) -> int:
-    """Trials begun by the scheduler; deleted ones keep their place."""
-    query = "SELECT count(*) FROM runs WHERE sweep_id = ? AND suggestion_json IS NOT NULL"
-    return db.execute(query, (sweep_id,)).fetchone()[0]
-
-
-def _exhausted(sweep: Row, config: Row, count: int) -> bool:
-    cap = config.get("run_cap")
-    return (cap is not None and count >= cap) or (sweep["grid_size"] is not None and count >= sweep["grid_size"])
 
 
 def end_run(db: sqlite3.Connection, run_id: int, state: str, now: float) -> None:
@@ -225,7 +226,7 @@ def settle(db: sqlite3.Connection, sweep_id: int) -> None:
     sweep = dict(db.execute("SELECT * FROM sweeps WHERE id = ?", (sweep_id,)).fetchone())
     if sweep["state"] not in ("PENDING", "RUNNING", "PAUSED"):
         return
-    if not _exhausted(sweep, json.loads(sweep["config_json"]), _count(db, sweep_id)):
+    if not trials.exhausted(db, sweep, json.loads(sweep["config_json"])):
         return
     under_way = db.execute(
         "SELECT count(*) FROM runs WHERE sweep_id = ? AND deleted_at IS NULL "

@@ -4,6 +4,7 @@ Every distribution is its quantile function over (0, 1), so that one uniform num
 only knows uniform numbers (Optuna's) can drive them all. Nested `parameters` give nested values. No database, no clock.
 """
 
+import json
 import math
 import random
 from bisect import bisect
@@ -25,6 +26,8 @@ class Parameter:
     levels: tuple[Any, ...] | None = None
     weights: tuple[float, ...] | None = None
     quantile: Callable[[float], Any] | None = None
+    steps: int = 0  # of a quantile function that is a staircase of so many equal steps
+    tails: bool = False  # unbounded: the quantile function has no value at 0 or 1
 
     @property
     def name(self) -> str:
@@ -38,6 +41,30 @@ class Parameter:
         if self.weights is None:
             return self.levels[min(int(unit * len(self.levels)), len(self.levels) - 1)]
         return self.levels[min(bisect(list(accumulate(self.weights)), unit), len(self.levels) - 1)]
+
+    def unit(self, value: Any) -> float | None:
+        """The inverse of a quantile function, by bisection; None for a value that is not in its range."""
+        assert self.quantile is not None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        low, high = (1e-9, 1 - 1e-9)
+        slack = 1e-6 * max(abs(value), 1e-300)
+        if not self.quantile(low) - slack <= value <= self.quantile(high) + slack:
+            return None
+        # The first unit that reaches the value, then the last: the middle of its step where there are steps.
+        ends = []
+        for reached in (lambda found: found >= value, lambda found: found > value):
+            below, above = low, high
+            for _ in range(50):
+                middle = (below + above) / 2
+                below, above = (below, middle) if reached(self.quantile(middle)) else (middle, above)
+            ends.append(below)
+        return sum(ends) / 2
+
+
+def key(value: Any) -> str:
+    """Equal for values that are equal to W&B: 2 and 2.0 are, 1 and true are not."""
+    return json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value, sort_keys=True)
 
 
 def space(config: dict[str, Any]) -> list[Parameter]:
@@ -87,7 +114,8 @@ def _parameter(path: tuple[str, ...], settings: dict[str, Any]) -> Parameter:
     quantile = _quantile(distribution, settings)
     if distribution.startswith("q_"):
         quantile = _rounded(quantile, settings.get("q", 1.0))
-    return Parameter(path, quantile=quantile)
+    steps = settings["max"] - settings["min"] + 1 if distribution == "int_uniform" else 0
+    return Parameter(path, quantile=quantile, steps=steps, tails=distribution.endswith("normal"))
 
 
 def _missing(name: str) -> Any:
@@ -189,7 +217,10 @@ def _as_levels(parameter: Parameter, settings: dict[str, Any]) -> Parameter:
     if parameter.weights is not None:
         raise ValueError("probabilities have no place in a grid")
     if parameter.levels is not None:
-        return parameter
+        unique: dict[str, Any] = {}  # a value that is listed twice is one point
+        for level in parameter.levels:
+            unique.setdefault(key(level), level)
+        return Parameter(parameter.path, levels=tuple(unique.values()))
     distribution = settings.get("distribution") or _infer(settings)
     if distribution == "int_uniform":
         low, high = settings["min"], settings["max"]
@@ -220,6 +251,17 @@ def grid_point(parameters: list[Parameter], index: int) -> list[Any]:
     return values[::-1]
 
 
+def grid_index(parameters: list[Parameter], values: list[Any]) -> int | None:
+    """The inverse of `grid_point`; None for values that are not on the grid."""
+    index = 0
+    for parameter, value in zip(parameters, values, strict=True):
+        keys = [key(level) for level in parameter.levels or ()]
+        if key(value) not in keys:
+            return None
+        index = index * len(keys) + keys.index(key(value))
+    return index
+
+
 def random_point(parameters: list[Parameter], seed: str) -> list[Any]:
     """An independent draw; the same seed gives the same point."""
     generator = random.Random(seed)
@@ -236,3 +278,16 @@ def arguments(parameters: list[Parameter], values: list[Any]) -> dict[str, Any]:
             inner = inner.setdefault(part, {})
         inner[("value", *parameter.path[1:])[-1]] = value
     return found
+
+
+def values_of(parameters: list[Parameter], given: dict[str, Any]) -> list[Any] | None:
+    """The inverse of `arguments`, from a run's configuration; None when a parameter is missing there."""
+    values = []
+    for parameter in parameters:
+        found: Any = given
+        for part in (parameter.path[0], "value", *parameter.path[1:]):
+            if not isinstance(found, dict) or part not in found:
+                return None
+            found = found[part]
+        values.append(found)
+    return values

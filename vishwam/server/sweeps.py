@@ -1,12 +1,13 @@
 """Sweeps and agents, as the client asks for them."""
 
 import json
+import sqlite3
 import time
 from typing import Any
 
 import yaml
 
-from vishwam.server import hyperband, search
+from vishwam.server import hyperband, search, trials
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
 from vishwam.server.queries import make_project, project_by_id
 from vishwam.server.runs import json_object, new_name
@@ -109,15 +110,17 @@ def _known(context: Context, input: Row) -> Row | None:
     return found
 
 
+def set_state(db: sqlite3.Connection, sweep_id: int, state: str) -> None:
+    """Inside a transaction. A sweep that is cancelled takes its running trials with it."""
+    db.execute("UPDATE sweeps SET state = ?, updated_at = ? WHERE id = ?", (state, time.time(), sweep_id))
+    if state == "CANCELED":
+        db.execute(f"UPDATE runs SET stop_requested = 1 WHERE sweep_id = ? AND state IN {LIVE}", (sweep_id,))
+
+
 def _change(context: Context, sweep: Row, input: Row, now: float) -> None:
     changes: Row = {"updated_at": now}
     if input.get("state"):
-        changes["state"] = input["state"]
-        if input["state"] == "CANCELED":
-            context.db.execute(
-                f"UPDATE runs SET stop_requested = 1 WHERE sweep_id = ? AND state IN {LIVE}",
-                (sweep["id"],),
-            )
+        set_state(context.db, sweep["id"], input["state"])
     if input.get("displayName"):
         changes["display_name"] = input["displayName"]
     if input.get("description"):
@@ -229,9 +232,7 @@ def sweep_project(sweep: Row, context: Context) -> Row:
 
 @field("Sweep.bestLoss")
 def best_loss(sweep: Row, context: Context) -> float | None:
-    goal = (json.loads(sweep["config_json"]).get("metric") or {}).get("goal")
-    best = "max" if goal == "maximize" else "min"
-    return context.value(f"SELECT {best}(metric_best) FROM runs WHERE sweep_id = ? AND deleted_at IS NULL", sweep["id"])
+    return trials.best(context.db, sweep["id"], json.loads(sweep["config_json"]))
 
 
 @field("Sweep.earlyStopJobRunning")
