@@ -15,7 +15,7 @@ from vishwam.server.pages.html import SECURITY_HEADERS, render, viewer
 from vishwam.server.peer import is_own_user
 from vishwam.server.store import Store
 from vishwam.server.users import SESSION_SECONDS, begin_session, end_session, user_of_session
-from vishwam.server.web import Refused, key_of, read_body, refusal
+from vishwam.server.web import Refused, is_same_origin, key_of, read_body, refusal
 
 MAX_FORM = 1 << 16
 _HEADERS = {
@@ -47,8 +47,13 @@ class PageGuard:
         path = request.url.path
         if path.startswith("/-/static/"):
             return None  # the same in every copy of this program, and the login needs them
-        if (self.open_pages and is_own_user(request)) or _holds_key(self.store, request):
+        if _holds_key(self.store, request):
             return None
+        if self.open_pages and is_own_user(request):
+            # Any page on the web may send a form to a loopback address; what is no browser says nothing of origins.
+            says = "origin" in request.headers or "sec-fetch-site" in request.headers
+            foreign = request.method not in ("GET", "HEAD") and says and not is_same_origin(request)
+            return refusal(Refused(403, "asked for by a page of another server")) if foreign else None
         user = session_user(self.store, request)
         if user is not None:
             viewer.set(user["name"])
@@ -74,14 +79,6 @@ def _cookie(store: Store) -> str:
 def session_user(store: Store, request: Request) -> dict | None:
     token = request.cookies.get(_cookie(store))
     return user_of_session(store, token) if token else None
-
-
-def is_same_origin(request: Request) -> bool:
-    """Whether a browser says that a page of this server asks; a cookie also comes with what other ports' pages send."""
-    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
-    if site is not None:
-        return site in ("same-origin", "none")
-    return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
 
 
 def routes(store: Store) -> list[BaseRoute]:

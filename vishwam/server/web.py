@@ -9,7 +9,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -77,6 +77,14 @@ def key_of(request: Request) -> str | None:
         except (binascii.Error, UnicodeDecodeError):
             return None
     return None
+
+
+def is_same_origin(request: Request) -> bool:
+    """Whether a browser says that a page of this server asks; a cookie also comes with what other ports' pages send."""
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        return site in ("same-origin", "none")
+    return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
 
 
 def user_of(store: Store, request: Request) -> dict[str, Any]:

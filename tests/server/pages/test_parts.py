@@ -55,30 +55,35 @@ def test_the_knobs_of_a_sweep_are_those_it_varies():
 def trials(count):
     rng = random.Random(1)
     found = []
-    for _ in range(count):
+    for i in range(count):
         strong, weak = rng.uniform(-1, 1), rng.uniform(-1, 1)
         config = {"strong": strong, "weak": weak, "kind": rng.choice("ab")}
-        found.append({"config": config, "summary": {"loss": strong**3 + 0.01 * weak}, "live": False})
-    return found
+        found.append({"id": str(i), "config": config, "loss": strong**3 + 0.01 * weak, "live": False})
+    return found, {run["id"]: run["loss"] for run in found}
+
+
+def spread(count, knobs):
+    found, scores = trials(count)
+    return found, knobs, scores
 
 
 def test_importance_finds_the_knob_that_matters():
-    found = importance(trials(80), ["kind", "weak", "strong"], "loss", maximize=False)
+    found = importance(*spread(80, ["kind", "weak", "strong"]), maximize=False)
     assert found["rows"][0]["knob"] == "strong"
     assert found["rows"][0]["importance"] > 0.5
     assert next(row for row in found["rows"] if row["knob"] == "kind")["correlation"] is None
 
 
 def test_correlation_is_spearmans():
-    found = trials(30)
+    found, scores = trials(30)
     for one in found:
         one["config"]["weak"] = round(one["config"]["weak"], 1)
-    rows = {row["knob"]: row["correlation"] for row in importance(found, ["weak"], "loss", False)["rows"]}
-    expected = spearmanr([one["config"]["weak"] for one in found], [one["summary"]["loss"] for one in found])
+    rows = {row["knob"]: row["correlation"] for row in importance(found, ["weak"], scores, False)["rows"]}
+    expected = spearmanr([one["config"]["weak"] for one in found], list(scores.values()))
     assert rows["weak"] == pytest.approx(expected.statistic, abs=5e-4)
 
 
 def test_few_trials_get_no_importance():
-    rows = importance(trials(FEWEST_TRIALS - 1), ["strong"], "loss", False)["rows"]
+    rows = importance(*spread(FEWEST_TRIALS - 1, ["strong"]), False)["rows"]
     assert rows[0]["importance"] is None
     assert rows[0]["correlation"] > 0.9

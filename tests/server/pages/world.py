@@ -115,6 +115,16 @@ class World:
             db.execute("UPDATE runs SET log_lines = ? WHERE id = ?", (start + len(lines), run))
         self.store.changes.publish(self.project_id, run)
 
+    def agent(self, sweep: str, host: str, runs: list[int]) -> None:
+        now = time.time()
+        with self.store.transaction() as db:
+            number = db.execute(
+                "INSERT INTO agents (sweep_id, name, host, created_at, heartbeat_at) "
+                "SELECT id, ?, ?, ?, ? FROM sweeps WHERE project_id = ? AND name = ?",
+                (f"{self.project} {host}", host, now, now, self.project_id, sweep),
+            ).lastrowid
+            db.executemany("UPDATE runs SET agent_id = ? WHERE id = ?", [(number, run) for run in runs])
+
     def alert(self, run: int, title: str, text: str) -> None:
         with self.store.transaction() as db:
             db.execute(

@@ -1,7 +1,8 @@
-"""The pages people browse, at the addresses the wandb client prints, and the read-only data they ask for under /-/."""
+"""The pages people browse, at the addresses the wandb client prints; what they ask for and may do is under /-/."""
 
 from starlette.routing import BaseRoute
 
+from vishwam.server.pages.control import control_routes
 from vishwam.server.pages.data import data_routes
 from vishwam.server.pages.html import page_routes
 from vishwam.server.store import Store
@@ -9,4 +10,4 @@ from vishwam.server.store import Store
 
 def routes(store: Store) -> list[BaseRoute]:
     """All routes of the pages; mount them last, because /{entity}/{project} takes any path of two parts."""
-    return [*data_routes(store), *page_routes(store)]
+    return [*data_routes(store), *control_routes(store), *page_routes(store)]

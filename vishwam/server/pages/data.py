@@ -13,13 +13,15 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import curves, queries, report, runsets, tables
+from vishwam.server.pages import curves, queries, report, runsets, scores, tables
 from vishwam.server.pages.importance import importance
 from vishwam.server.store import Store
+from vishwam.server.web import read_body
 
 CONSOLE_LINES = 2000
 TABLE_ROWS = 1000
 FEW_RUNS = 40
+MAX_BODY = 1 << 22
 # Changes within this time reach the page as one message.
 GATHER_SECONDS = 0.25
 HEARTBEAT_SECONDS = 15
@@ -41,12 +43,36 @@ def data_routes(store: Store) -> list[BaseRoute]:
 
         return handler
 
+    def asking(answer: Callable[[sqlite3.Connection, dict, Request], object]) -> Callable:
+        """The same for a question too long for an address: a JSON object in the body."""
+        handler = reading(answer)
+
+        async def with_body(request: Request) -> Response:
+            try:
+                body = json.loads(await read_body(request, MAX_BODY))
+            except ValueError:
+                body = None
+            if not isinstance(body, dict):
+                raise HTTPException(400, "the body is not a JSON object")
+            request.state.body = body
+            return await run_in_threadpool(handler, request)
+
+        return with_body
+
     def table(db: sqlite3.Connection, project: dict, request: Request) -> object:
         run = run_of(db, project, request)
-        found = tables.read_table(store, db, run, request.query_params.get("key", ""), TABLE_ROWS)
+        asked = request.query_params
+        found = tables.read_table(
+            store, db, run, asked.get("key", ""), path=asked.get("path"), offset=whole(request, "offset"),
+            limit=min(whole(request, "limit") or TABLE_ROWS, TABLE_ROWS), filter=asked.get("filter", ""),
+            sort=whole(request, "sort") if "sort" in asked else None, down="down" in asked,
+        )  # fmt: skip
         if found is None:
             raise HTTPException(404, "no such table")
         return found
+
+    def media(db: sqlite3.Connection, project: dict, request: Request) -> object:
+        return tables.media_steps(db, run_of(db, project, request), request.query_params.get("key", ""))
 
     def file(request: Request) -> Response:
         db = store.reader()
@@ -89,7 +115,9 @@ def data_routes(store: Store) -> list[BaseRoute]:
         Route("/-/data/run", reading(_run)),
         Route("/-/data/console", reading(_console)),
         Route("/-/data/table", reading(table)),
-        Route("/-/data/importance", reading(_importance)),
+        Route("/-/data/media", reading(media)),
+        Route("/-/data/importance", asking(_importance), methods=["POST"]),
+        Route("/-/data/scores", asking(_scores), methods=["POST"]),
         Route("/-/data/grid", reading(_grid)),
         Route("/-/data/curves", curve_columns, methods=["POST"]),
         Route("/-/data/changes", changes),
@@ -139,12 +167,15 @@ def _runs(db: sqlite3.Connection, project: dict, request: Request) -> dict:
     if sweep:
         best = queries.best(found, sweep["metric"])
         shown = ("id", "name", "state", "method", "metric", "created", "counts", "trials", "expected")
-        answer["sweep"] = {key: sweep[key] for key in shown}
+        answer["sweep"] = {key: sweep[key] for key in shown} | {
+            "agents": queries.agents(db, sweep["row"]),
+            "storage": queries.storage(db, [row["id"] for row in rows]),
+        }
         answer["best"] = best["id"] if best else None
         answer["scales"] = {
-            knob: "log"
+            knob: "log" if "log" in str(item.get("distribution", "")) else "linear"
             for knob, item in queries.sweep_parameters(sweep["config"]).items()
-            if "log" in str(item.get("distribution", ""))
+            if "min" in item or "distribution" in item
         }
     return answer
 
@@ -184,15 +215,29 @@ def clean(text: str) -> str:
     return _ANSI.sub("", text).rstrip("\r\n").rsplit("\r", 1)[-1]
 
 
+def _scores(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+    rows, count = _asked_runs(db, project, request)
+    return scores.scores(db, rows, **count)
+
+
 def _importance(db: sqlite3.Connection, project: dict, request: Request) -> dict:
-    """Of the runs named by `run` (repeated), or of all in `sweep`."""
-    sweep = _sweep(db, project, request.query_params.get("sweep"))
-    names = request.query_params.getlist("run") or None
-    rows = queries.run_rows(db, project["id"], sweep["row"] if sweep else None, names)
+    """Of the runs named in the body; `knobs` there, or what differs between them."""
+    rows, asked = _asked_runs(db, project, request)
     found = queries.runs(rows)
+    swept = {run["sweep"] for run in found}
+    sweep = _sweep(db, project, swept.pop()) if len(swept) == 1 else None
     knobs = queries.varied_knobs(found, sweep["config"] if sweep else None)
-    metric = request.query_params.get("metric", "")
-    return importance(found, knobs, metric, request.query_params.get("goal") == "maximize")
+    return importance(found, knobs, scores.scores(db, rows, **asked), asked["maximize"])
+
+
+def _asked_runs(db: sqlite3.Connection, project: dict, request: Request) -> tuple[list[sqlite3.Row], dict]:
+    """The runs that the body names, and what they count by, as `scores.scores` takes it."""
+    asked = request.state.body
+    names, count = [str(name) for name in asked.get("runs") or []], asked.get("count") or 5
+    if not isinstance(count, int) or not 0 < count < 10_000:
+        raise HTTPException(400, "count is a number of values")
+    how = {"metric": str(asked.get("metric")), "how": str(asked.get("how") or scores.LAST), "count": count}
+    return queries.run_rows(db, project["id"], names=names), how | {"maximize": asked.get("goal") == "maximize"}
 
 
 def _grid(db: sqlite3.Connection, project: dict, request: Request) -> dict:

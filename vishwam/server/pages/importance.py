@@ -3,23 +3,26 @@
 import json
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 FEWEST_TRIALS = 10
 
 
-def importance(found: Sequence[dict], knobs: Sequence[str], metric: str, maximize: bool) -> dict:
-    """{'trials': n, 'rows': [{knob, importance (share, or None), correlation in [-1, 1] or None}]}, strongest first.
+def importance(found: Sequence[dict], knobs: Sequence[str], scores: Mapping[str, float], maximize: bool) -> dict:
+    """Of the runs that ended and have a score, by their ids.
+
+    {'trials': n, 'rows': [{knob, importance (share, or None), correlation in [-1, 1] or None}]}, strongest first.
 
     Below FEWEST_TRIALS finished trials importance is None: the method compares the best tenth with the rest, and
     there is no tenth. Correlation is Spearman's; None for a knob without an order.
     """
-    scored = [run for run in found if _is_number(run["summary"].get(metric)) and not run["live"]]
-    rows = [{"knob": knob, "importance": None, "correlation": _spearman(scored, knob, metric)} for knob in knobs]
+    scored = [run for run in found if run["id"] in scores and not run["live"]]
+    values = [scores[run["id"]] for run in scored]
+    rows = [{"knob": knob, "importance": None, "correlation": _spearman(scored, knob, values)} for knob in knobs]
     if len(scored) >= FEWEST_TRIALS:
-        shares = _ped_anova(scored, knobs, metric, maximize)
+        shares = _ped_anova(scored, knobs, values, maximize)
         for row in rows:
             row["importance"] = shares.get(str(row["knob"]))
 
@@ -33,8 +36,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _spearman(found: Sequence[dict], knob: str, metric: str) -> float | None:
-    pairs = [(run["config"].get(knob), run["summary"][metric]) for run in found]
+def _spearman(found: Sequence[dict], knob: str, values: Sequence[float]) -> float | None:
+    pairs = [(run["config"].get(knob), value) for run, value in zip(found, values, strict=True)]
     known = [(float(a), float(b)) for a, b in pairs if _is_number(a) or isinstance(a, bool)]
     if len(known) < 3:
         return None
@@ -51,7 +54,9 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (ends - (counts - 1) / 2)[place]
 
 
-def _ped_anova(found: Sequence[dict], knobs: Sequence[str], metric: str, maximize: bool) -> dict[str, float]:
+def _ped_anova(
+    found: Sequence[dict], knobs: Sequence[str], scored: Sequence[float], maximize: bool
+) -> dict[str, float]:
     # Half a second and 50 MB, so only when somebody looks.
     import optuna
 
@@ -68,14 +73,13 @@ def _ped_anova(found: Sequence[dict], knobs: Sequence[str], metric: str, maximiz
     if not spaces:
         return {}
     study = optuna.create_study(direction="maximize" if maximize else "minimize")
-    for run in found:
+    for run, value in zip(found, scored, strict=True):
         parameters = {
             knob: float(run["config"][knob])
             if isinstance(space, optuna.distributions.FloatDistribution)
             else json.dumps(run["config"].get(knob), default=str)
             for knob, space in spaces.items()
         }
-        value = float(run["summary"][metric])
         study.add_trial(optuna.trial.create_trial(params=parameters, distributions=spaces, value=value))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LIVE_STATES = ("pending", "running", "preempting")
+AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s
 
 
 def projects(db: sqlite3.Connection, entity: str | None = None) -> list[dict]:
@@ -222,6 +223,31 @@ def best(found: list[dict], metric: dict) -> dict | None:
     values = ((run["summary"].get(name), run) for run in found)
     scored = [(sign * value, run) for value, run in values if isinstance(value, int | float) and math.isfinite(value)]
     return min(scored, key=lambda pair: pair[0])[1] if scored else None
+
+
+def agents(db: sqlite3.Connection, sweep_id: int) -> list[dict]:
+    """A sweep's agents, those heard of last first, with what each does now and why it gets no more trials."""
+    rows = db.execute(
+        """SELECT a.name, a.host, a.created_at AS created, a.heartbeat_at AS heard, a.stop_reason,
+                  COUNT(r.id) AS trials, MAX(CASE WHEN r.state IN ('pending', 'running', 'preempting') THEN r.name END)
+                  AS run, COALESCE(SUM(r.state IN ('failed', 'crashed')), 0) AS failed
+           FROM agents a LEFT JOIN runs r ON r.agent_id = a.id AND r.deleted_at IS NULL
+           WHERE a.sweep_id = ? GROUP BY a.id ORDER BY heard DESC""",
+        (sweep_id,),
+    )
+    return [{**dict(row), "alive": time.time() - row["heard"] < AGENT_LOST_SECONDS} for row in rows]
+
+
+def storage(db: sqlite3.Connection, run_rows: Sequence[int]) -> int:
+    """Bytes on disk of the files and artifacts of these runs, equal contents counted once."""
+    ids = json.dumps(list(run_rows))
+    return db.execute(
+        """SELECT COALESCE(SUM(size), 0) FROM blobs WHERE sha256 IN (
+               SELECT sha256 FROM files WHERE run_id IN (SELECT value FROM json_each(?1))
+               UNION SELECT f.sha256 FROM artifacts a JOIN artifact_files f ON f.artifact_id = a.id
+               WHERE a.run_id IN (SELECT value FROM json_each(?1)) AND a.state = 'COMMITTED')""",
+        (ids,),
+    ).fetchone()[0]
 
 
 def artifacts(db: sqlite3.Connection, run_row: int) -> dict[str, list[dict]]:

@@ -20,6 +20,21 @@ export async function json(name, parameters = {}) {
   return (await answer(name, parameters)).json();
 }
 
+/** The same for a question too long for an address. */
+export async function post(name, question) {
+  const response = await fetch(address(name, {}), { method: "POST", body: JSON.stringify(question) });
+  if (!response.ok) throw new Error(`${name}: the server answered ${response.status}`);
+  return response.json();
+}
+
+/** Asks the server to do something: `sweep` with {act}, or `run`. Throws what it says when it refuses. */
+export async function act(what, values) {
+  const body = JSON.stringify({ entity: page.entity, project: page.project, ...values });
+  const response = await fetch(`/-/act/${what}`, { method: "POST", body });
+  if (!response.ok) throw new Error((await response.text()).slice(0, 200));
+  return response.json();
+}
+
 /**
  * Curves of runs and metrics: [{run, key, x, y}], x and y Float64Array (y holds NaN where the metric did).
  * The body is a header's length (uint32), the header as JSON padded to 8 bytes, then the columns.

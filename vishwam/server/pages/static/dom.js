@@ -20,7 +20,11 @@ export function h(tag, attributes = {}, ...children) {
 /** A small two-way switch: [["step", "Step"], ["time", "Time"]]. */
 export function segmented(label, options, chosen, onChange) {
   const buttons = options.map(([value, name]) =>
-    h("button", { type: "button", "aria-pressed": String(value === chosen), click: () => choose(value) }, name),
+    h(
+      "button",
+      { type: "button", "data-value": value, "aria-pressed": String(value === chosen), click: () => choose(value) },
+      name,
+    ),
   );
   function choose(value) {
     options.forEach(([option], i) => buttons[i].setAttribute("aria-pressed", String(option === value)));
@@ -49,6 +53,7 @@ export function chartControls(host, settings, redraw, reload) {
       [
         ["step", "Step"],
         ["time", "Time"],
+        ["tokens", "Tokens"],
       ],
       settings.x,
       (x) => {
@@ -70,7 +75,17 @@ export function chartControls(host, settings, redraw, reload) {
     ),
     h("label", { class: "smoothing" }, "Smoothing ", smoothing),
   );
+  offerTokens(settings, []);
 }
+
+/** Tokens are an axis where some metric counts them. */
+export function offerTokens(settings, metrics) {
+  settings.tokens = metrics.find((key) => /(^|\/)tokens(_seen)?$/.test(key));
+  $("#controls [data-value=tokens]").hidden = !settings.tokens;
+}
+
+/** The axis as the server knows it: step, time, or a metric. */
+export const axisFor = ({ x, tokens }) => (x === "tokens" ? (tokens ?? "step") : x);
 
 const STATES = {
   pending: "pending",

@@ -5,15 +5,41 @@ import { number, text, tick } from "./format.js";
 import { MANY_RUNS, css, lessIsBetter, onThemeChange, ramp, shades } from "./theme.js";
 import { hover, onHover } from "./curves.js";
 
+// Graphs out of sight are made when they come into view.
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      target.graph.visible = isIntersecting;
+      if (isIntersecting && target.graph.dirty) target.graph.draw();
+    }
+  },
+  { rootMargin: "200px" },
+);
+
 /** One graph: `options()` makes the settings anew whenever data or theme change. */
 export class Graph {
-  constructor(host, { height = 240 } = {}) {
-    this.host = host;
+  constructor(host, { height = 240, onClick = null } = {}) {
+    Object.assign(this, { host, onClick, visible: false, dirty: false });
     host.style.height = `${height}px`;
-    this.chart = echarts.init(host, null, { renderer: "canvas" });
-    this.sizes = new ResizeObserver(() => this.chart.resize());
+    host.graph = this;
+    this.sizes = new ResizeObserver(() => this.made && this.made.resize());
     this.sizes.observe(host);
+    watcher.observe(host);
     onThemeChange(() => this.draw());
+    // Paper shows all of it.
+    addEventListener("beforeprint", () => {
+      this.visible = true;
+      if (this.dirty) this.draw();
+    });
+  }
+
+  get chart() {
+    if (!this.made) {
+      this.made = echarts.init(this.host, null, { renderer: "canvas" });
+      this.made.on("click", (event) => event.data?.id && this.onClick?.(event.data.id));
+      this.begin?.();
+    }
+    return this.made;
   }
 
   set(options) {
@@ -22,11 +48,12 @@ export class Graph {
   }
 
   draw() {
-    if (this.options) this.chart.setOption(this.options(), { notMerge: true });
+    this.dirty = !this.visible;
+    if (this.options && this.visible) this.chart.setOption(this.options(), { notMerge: true });
   }
 }
 
-const base = () => ({
+export const base = () => ({
   animation: false,
   backgroundColor: "transparent",
   textStyle: { fontFamily: css("font"), color: css("ink-2"), fontSize: 11 },
@@ -42,7 +69,7 @@ const base = () => ({
   },
 });
 
-const axisStyle = () => ({
+export const axisStyle = () => ({
   axisLine: { lineStyle: { color: css("line") } },
   axisTick: { lineStyle: { color: css("line") }, length: 3 },
   axisLabel: { color: css("ink-2"), fontSize: 11, fontFamily: css("font"), hideOverlap: true },
@@ -79,9 +106,7 @@ function axisOf(values, log) {
 export class Parallel extends Graph {
   constructor(host, { height = 300, onSelect = null } = {}) {
     super(host, { height });
-    this.chart.on("mouseover", (event) => hover(event.data?.id ?? null));
-    this.chart.on("mouseout", () => hover(null));
-    this.chart.on("axisareaselected", () => onSelect?.(this.selected()));
+    this.onSelect = onSelect;
     onHover((id) => this.mark(id));
     host.addEventListener("pointerdown", () => {
       this.held = true;
@@ -90,6 +115,19 @@ export class Parallel extends Graph {
       this.held = false;
       if (this.late) setTimeout(() => this.draw());
     });
+  }
+
+  begin() {
+    this.chart.on("mouseover", (event) => hover(event.data?.id ?? null));
+    this.chart.on("mouseout", () => hover(null));
+    this.chart.on("axisareaselected", () => this.onSelect?.(this.selected()));
+  }
+
+  /** Takes back what was brushed. */
+  clear() {
+    if (!this.made) return;
+    for (const { parallelAxisId } of this.intervals())
+      this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId, intervals: [] });
   }
 
   show(runs, columns) {
@@ -162,7 +200,7 @@ export class Parallel extends Graph {
   draw() {
     this.late = this.held;
     if (this.held) return;
-    const brushed = this.intervals().filter(({ intervals }) => intervals.length);
+    const brushed = (this.made ? this.intervals() : []).filter(({ intervals }) => intervals.length);
     super.draw();
     for (const { parallelAxisId, intervals } of brushed)
       this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId, intervals });
@@ -185,14 +223,18 @@ export class Parallel extends Graph {
   }
 
   mark(id) {
+    if (!this.made) return;
     const dataIndex = this.runs?.findIndex((run) => run.id === id) ?? -1;
     this.chart.dispatchAction({ type: "downplay", seriesIndex: 0 });
     if (id !== null && dataIndex >= 0) this.chart.dispatchAction({ type: "highlight", seriesIndex: 0, dataIndex });
   }
 }
 
-/** Points of runs; z colours them. x, y, z: {name, log, value: run => number}. */
-export function scatter(graph, runs, x, y, z) {
+/**
+ * Points of runs; z colours them, else each has its own colour. x, y, z: {name, log, value: run => number}.
+ * `small`: one of many. `isShown(id)`: the others are faint.
+ */
+export function scatter(graph, runs, x, y, z, { small = false, isShown = () => true } = {}) {
   graph.set(() => {
     const points = runs
       .map((run) => ({ run, at: [x.value(run), y.value(run), z?.value(run)] }))
@@ -215,11 +257,13 @@ export function scatter(graph, runs, x, y, z) {
     const name = { nameLocation: "middle", nameGap: 26 };
     return {
       ...base(),
-      grid: { left: 62, right: 26, top: 14, bottom: 42 },
+      grid: small
+        ? { left: 52, right: 12, top: 8, bottom: 38 }
+        : { left: 62, right: 26, top: 14, bottom: 42 },
       xAxis: { ...axes[0], name: x.name, ...name, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
       yAxis: {
         ...axes[1],
-        name: y.name,
+        name: small ? "" : y.name,
         ...name,
         nameGap: 46,
         axisLabel: { ...axisStyle().axisLabel, formatter: label },
@@ -246,12 +290,13 @@ export function scatter(graph, runs, x, y, z) {
       series: [
         {
           type: "scatter",
-          symbolSize: 9,
+          symbolSize: small ? 7 : 9,
           data: points.map(({ run, at }) => ({
+            id: run.id,
             name: run.label,
             value: typeof at[0] === "number" ? at : [text(at[0]), at[1], at[2]],
             itemStyle: {
-              opacity: 1,
+              opacity: isShown(run.id) ? 1 : 0.1,
               borderColor: css("card"),
               borderWidth: 1,
               ...(third.length > 1 ? {} : { color: run.color }),

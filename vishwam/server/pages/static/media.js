@@ -1,22 +1,30 @@
-// Tables and pictures that runs logged.
+// Tables, pictures, sounds and films that runs logged.
 
 import { h, page } from "./dom.js";
-import { json } from "./api.js";
-import { sampleTable } from "./table.js";
+import { TableView } from "./samples.js";
 
 export const fileAddress = (run, path) =>
+  page.saved?.files?.[`${run}/${path}`] ??
   `/-/files/${[page.entity, page.project, run, ...path.split("/")].map(encodeURIComponent).join("/")}`;
+
+const SHOWN = [
+  [/\.(png|jpe?g|gif|webp)$/i, (src, key) => h("img", { src, alt: key, loading: "lazy" })],
+  [/\.(wav|mp3|ogg|flac)$/i, (src, key) => h("audio", { src, controls: true, preload: "none", "aria-label": key })],
+  [/\.(mp4|webm)$/i, (src, key) => h("video", { src, controls: true, preload: "metadata", "aria-label": key })],
+];
+
+export const isTable = (value) => String(value._type).endsWith("table-file");
 
 /** What `run` logged as `key`, drawn; null while its file is on its way. value: {_type, path} of the summary. */
 export async function drawMedia(run, key, value) {
   const path = String(value.path ?? "");
-  if (String(value._type).endsWith("table-file")) {
-    const table = await json("table", { run, key }).catch(() => null);
-    return table && sampleTable(table);
+  if (isTable(value)) {
+    const host = h("div");
+    return (await new TableView(host, run, key).draw()) ? host : null;
   }
-  if (/\.(png|jpe?g|gif|webp)$/i.test(path))
-    return h("img", { src: fileAddress(run, path), alt: key, loading: "lazy" });
-  return h("p", {}, h("a", { href: fileAddress(run, path) }, path));
+  const address = fileAddress(run, path);
+  const shown = SHOWN.find(([pattern]) => pattern.test(path))?.[1](address, key);
+  return shown ?? h("p", {}, h("a", { href: address }, path));
 }
 
 export const onItsWay = () => h("p", { class: "empty" }, "On its way");

@@ -3,7 +3,7 @@
 
 import { $, h } from "./dom.js";
 import { axisName, common, guessLog, metricsOf, nameOf, valueOf } from "./accessors.js";
-import { json } from "./api.js";
+import { post } from "./api.js";
 import { CurveChart, hover } from "./curves.js";
 import { Graph, Parallel, bars, scatter } from "./graphs.js";
 import { importanceTable } from "./importance.js";
@@ -211,7 +211,7 @@ class Importance {
   async draw({ runs }) {
     if (!runs.length) return;
     const goal = /loss|error|perplexity/i.test(this.target) ? "minimize" : "maximize";
-    const answer = await json("importance", { metric: this.target, goal, run: runs.map((run) => run.id) });
+    const answer = await post("importance", { metric: this.target, goal, runs: runs.map((run) => run.id) });
     this.body.replaceChildren(h("p", { class: "what" }, this.target), importanceTable(answer));
   }
 }

@@ -1,87 +1,79 @@
-// The page of a project: the newest runs' curves and the table of all runs.
+// The page of a project: its runs in a table, the curves of the chosen ones, and what decides how well they do.
 
-import { $, page, chartControls, h } from "./dom.js";
-import { json, curves, live } from "./api.js";
-import { CurveChart } from "./curves.js";
-import { SortedTable, nameColumn, stateColumn, runtimeColumn, createdColumn, metricColumn } from "./table.js";
-import { formatterOf, tickFormatterOf } from "./format.js";
+import { $, h, page } from "./dom.js";
+import { json, live } from "./api.js";
+import { Analysis } from "./analysis.js";
+import { CurvePanel } from "./curve_panel.js";
+import { RunsTable } from "./runs_table.js";
+import { isShown, onSelect, selected } from "./selection.js";
 import { styleOf, onThemeChange } from "./theme.js";
 import "./times.js";
 
 const PREFERRED = ["validation/loss", "interpolate/exact_match", "extrapolate/exact_match", "train/loss"];
 const NEWEST = 20;
-const settings = { x: "step", log: false, smoothing: 0 };
-const charts = new Map();
 let answer = null;
-let found = [];
+let left = [];
+let analysis = null;
 
-const table = new SortedTable($("#runs"), { sort: "Created", down: true, empty: "No runs yet" });
+const curves = new CurvePanel({ name: "project", newest: NEWEST });
+const table = new RunsTable($("#runs"), $("#run-tools"), {
+  name: "project",
+  sort: "Created",
+  down: true,
+  empty: "No runs yet",
+  onFilter: (runs) => {
+    left = runs;
+    if (answer) drawCurves(new Set());
+  },
+});
 
-async function load() {
+const sweepColumn = {
+  name: "Sweep",
+  value: (run) => run.sweep,
+  cell: (run) =>
+    run.sweep
+      ? h("a", { href: `/${[page.entity, page.project, "sweeps", run.sweep].map(encodeURIComponent).join("/")}` }, run.sweep)
+      : "",
+};
+
+async function load(changed = null) {
   answer = await json("runs");
   draw();
-  await loadCurves();
-}
-
-async function loadCurves() {
-  const shown = answer.runs.slice(-NEWEST).map((run) => run.id);
-  found = await curves(shown, metrics().slice(0, 4), settings.x);
-  drawCurves();
-}
-
-function metrics() {
-  const usual = PREFERRED.filter((key) => answer.metrics.includes(key));
-  return usual.length ? usual : answer.metrics;
+  await drawCurves(changed ?? new Set());
 }
 
 function draw() {
-  answer.runs.forEach((run, i) => Object.assign(run, styleOf(i)));
-  const sweepColumn = {
-    name: "Sweep",
-    value: (run) => run.sweep,
-    cell: (run) =>
-      run.sweep
-        ? h(
-            "a",
-            { href: `/${[page.entity, page.project, "sweeps", run.sweep].map(encodeURIComponent).join("/")}` },
-            run.sweep,
-          )
-        : "",
-  };
-  table.set(answer.runs, [
-    nameColumn(null, "Run"),
-    stateColumn,
-    ...(answer.runs.some((run) => run.sweep) ? [sweepColumn] : []),
-    ...metrics()
-      .slice(0, 4)
-      .map((key) => metricColumn(key)),
-    runtimeColumn,
-    createdColumn,
-  ]);
+  const { runs, knobs, metrics } = answer;
+  runs.forEach((run, i) => Object.assign(run, styleOf(i)));
+  const usual = PREFERRED.filter((key) => metrics.includes(key));
+  const own = (usual.length ? usual : metrics).slice(0, 4).map((key) => ({
+    key,
+    goal: /exact_match|accuracy/.test(key) ? "maximize" : /loss/.test(key) ? "minimize" : undefined,
+  }));
+  table.onFiltered = null;
+  table.set({ runs, knobs, metrics, own, fixed: runs.some((run) => run.sweep) ? [sweepColumn] : [] });
 }
 
-function drawCurves() {
-  const runs = new Map(answer.runs.map((run) => [run.id, run]));
-  for (const key of metrics().slice(0, 4)) {
-    const series = found
-      .filter((curve) => curve.key === key)
-      .map(({ run, x, y }) => {
-        const { id, label, color, dash } = runs.get(run);
-        return { id, label, color, dash, x, y };
-      });
-    if (!series.length && !charts.has(key)) continue;
-    if (!charts.has(key))
-      charts.set(
-        key,
-        new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }),
-      );
-    charts.get(key).set(series, settings);
-  }
+async function drawCurves(changed) {
+  curves.set(left, answer.metrics);
+  analyse();
+  await curves.load(changed);
 }
 
-chartControls($("#controls"), settings, drawCurves, loadCurves);
+/** Of the chosen runs, or of all that pass the filter, once a reader opens it. */
+async function analyse() {
+  if (!$("#why").open || !answer) return;
+  analysis ??= new Analysis($("#analysis"), $("#outcome"), { name: "project" });
+  const runs = left.filter((run) => isShown(run.id));
+  const shown = runs.length > 1 || selected() ? runs : left;
+  await analysis.set({ runs: shown, knobs: answer.knobs, metrics: answer.metrics });
+  analysis.draw();
+}
+
+$("#why").addEventListener("toggle", analyse);
+onSelect((from) => from !== analysis?.parallel && analyse());
 onThemeChange(() => {
   draw();
-  drawCurves();
+  curves.draw();
 });
 await live(load, 1000);

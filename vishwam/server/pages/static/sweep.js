@@ -1,114 +1,90 @@
-// The page of a sweep: live curves of all trials, knobs against outcome, the table of trials.
+// The page of a sweep: how far it is, live curves of its trials, knobs against outcome, the trials and the agents.
 
-import { $, h, page, badge, chartControls } from "./dom.js";
-import { json, curves, live } from "./api.js";
-import { CurveChart, hover, onHover } from "./curves.js";
-import { Parallel } from "./graphs.js";
-import {
-  SortedTable,
-  nameColumn,
-  stateColumn,
-  runtimeColumn,
-  metricColumn,
-  knobColumn,
-  runAddress,
-  swatch,
-} from "./table.js";
-import { duration, ago, formatterOf, tickFormatterOf } from "./format.js";
+import { $, h, page, badge } from "./dom.js";
+import { act, json, live } from "./api.js";
+import { Analysis } from "./analysis.js";
+import { CurvePanel } from "./curve_panel.js";
+import { hover } from "./curves.js";
+import { ago, bytes, duration, formatterOf } from "./format.js";
+import { RunsTable } from "./runs_table.js";
+import { runAddress, swatch } from "./table.js";
 import { MANY_RUNS, lessIsBetter, onThemeChange, ramp, shades, styleOf } from "./theme.js";
 import "./times.js";
 
-const PREFERRED = ["validation/loss", "train/loss", "interpolate/exact_match", "extrapolate/exact_match"];
-const settings = { x: "step", log: false, smoothing: 0 };
-const charts = new Map();
-const points = new Map();
+const SCORES = ["interpolate/exact_match", "extrapolate/exact_match"];
+const name = `sweep ${page.sweep}`;
 let answer = null;
-let chosen = null;
-let outcome = null;
 
-const trials = new SortedTable($("#trials"), { empty: "No trial yet. Start an agent and trials appear here." });
-const parallel = new Parallel($("#parallel"), { onSelect: (ids) => trials.select(ids) });
+const curves = new CurvePanel({ name });
+const analysis = new Analysis($("#analysis"), $("#outcome"), { name, onScores: rescored });
+const trials = new RunsTable($("#trials"), $("#trial-tools"), {
+  name,
+  title: "Trial",
+  empty: "No trial yet. Start an agent and trials appear here.",
+});
+
+const goalOf = (key) =>
+  key === answer.sweep.metric?.name
+    ? (answer.sweep.metric.goal ?? "minimize")
+    : /exact_match|accuracy/.test(key)
+      ? "maximize"
+      : /loss/.test(key)
+        ? "minimize"
+        : undefined;
 
 /** Few trials each have a colour; many are shaded by how well they do. */
 function style() {
   const { runs } = answer;
-  const shade =
-    runs.length > MANY_RUNS
-      ? shades(
-          runs.map((run) => run.summary[outcome]),
-          lessIsBetter(outcome, goalOf(outcome)),
-        )
-      : null;
+  const shade = runs.length > MANY_RUNS ? shades(runs.map(analysis.score), analysis.less) : null;
   runs.forEach((run, i) => Object.assign(run, shade ? { color: shade[i], dash: undefined } : styleOf(i)));
+}
+
+/** The reader counts runs by something else: what is shaded by it is drawn anew. */
+function rescored(drawn) {
+  style();
+  if (!drawn) return;
+  drawTrials();
+  curves.set(layered(), answer.metrics, [answer.sweep.metric?.name], legend);
+  curves.draw();
 }
 
 /** The runs in the order they are drawn: of many, the best on top. */
 function layered() {
   if (answer.runs.length <= MANY_RUNS) return answer.runs;
-  const sign = lessIsBetter(outcome, goalOf(outcome)) ? -1 : 1;
-  const value = (run) => (typeof run.summary[outcome] === "number" ? sign * run.summary[outcome] : -Infinity);
+  const sign = analysis.less ? -1 : 1;
+  const value = (run) => (analysis.scores.has(run.id) ? sign * analysis.score(run) : -Infinity);
   return [...answer.runs].sort((a, b) => value(a) - value(b));
-}
-
-const goalOf = (key) => (key === answer.sweep.metric?.name ? (answer.sweep.metric.goal ?? "minimize") : undefined);
-
-/** Metrics worth a chart from the start: the sweep's own, the project's usual ones, else the first four. */
-function firstMetrics() {
-  const own = [answer.sweep.metric?.name, ...PREFERRED].filter((key) => answer.metrics.includes(key));
-  const found = [...new Set(own)];
-  return new Set((found.length ? found : answer.metrics).slice(0, 4));
 }
 
 async function load(changed = null) {
   answer = await json("runs", { sweep: page.sweep });
-  chosen = chosen?.touched ? chosen : Object.assign(firstMetrics(), { touched: false });
-  chooseOutcome();
+  const { runs, knobs, sweep, scales } = answer;
   style();
+  const metric = sweep.metric?.name;
+  await analysis.set({ runs, knobs, metrics: numericKeys(runs), metric, goal: sweep.metric?.goal, scales });
+  curves.set(layered(), answer.metrics, [metric], legend);
+  // The curves come while the rest is drawn.
+  const coming = curves.load(changed ?? new Set());
   drawHead();
-  drawLegend();
-  drawChoices();
-  drawOutcome();
+  drawAgents();
   drawTrials();
-  await loadCurves(changed);
+  analysis.draw();
+  await coming;
 }
 
-async function loadCurves(changed) {
-  const keys = [...chosen];
-  const known = new Set(keys.filter((key) => points.get(key)));
-  const all = answer.runs.map((run) => run.id);
-  const runs = changed && known.size === keys.length ? all.filter((id) => changed.has(id)) : all;
-  const fetched = await curves(runs, keys, settings.x);
-  if (runs.length === all.length) points.clear();
-  for (const key of keys) points.set(key, points.get(key) ?? new Map());
-  for (const curve of fetched) points.get(curve.key)?.set(curve.run, curve);
-  drawCurves();
-}
-
-function drawCurves() {
-  for (const [key, chart] of charts)
-    if (!chosen.has(key)) {
-      chart.destroy();
-      charts.delete(key);
-    }
-  for (const key of chosen) {
-    if (!charts.has(key))
-      charts.set(
-        key,
-        new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }),
-      );
-    const series = layered()
-      .filter((run) => points.get(key)?.has(run.id))
-      .map((run) => {
-        const { x, y } = points.get(key).get(run.id);
-        return { id: run.id, label: run.label, color: run.color, dash: run.dash, x, y };
-      });
-    charts.get(key).set(series, { x: settings.x, log: settings.log, smoothing: settings.smoothing });
-  }
-}
+const numericKeys = (runs) =>
+  [
+    ...new Set(
+      runs.flatMap((run) =>
+        Object.keys(run.summary).filter((key) => typeof run.summary[key] === "number" && !key.startsWith("_")),
+      ),
+    ),
+  ].sort();
 
 function drawHead() {
   const { sweep, runs, best } = answer;
   $("#state").replaceChildren(badge(sweep.state));
+  drawButtons();
   const counts = Object.entries(sweep.counts)
     .map(([state, count]) => `${count} ${state}`)
     .join(", ");
@@ -118,15 +94,17 @@ function drawHead() {
     `${sweep.method} search`,
     `${total}${counts ? ` (${counts})` : ""}`,
     `${duration(spent)} of trials`,
+    `${bytes(sweep.storage)} stored`,
     `started ${ago(sweep.created)}`,
   ].join(" · ");
+  $("#progress").hidden = !sweep.expected;
+  if (sweep.expected) Object.assign($("#progress"), { max: sweep.expected, value: ended(sweep.counts) });
   const top = runs.find((run) => run.id === best);
   if (!top) {
     $("#figures").replaceChildren();
     return;
   }
-  const name = sweep.metric.name;
-  const shown = [name, ...PREFERRED.slice(2)].filter(
+  const shown = [sweep.metric.name, ...SCORES].filter(
     (key, i, keys) => typeof top.summary[key] === "number" && keys.indexOf(key) === i,
   );
   $("#figures").replaceChildren(
@@ -152,141 +130,109 @@ function drawHead() {
   );
 }
 
-function drawLegend() {
-  const legend = $("#legend");
-  if (answer.runs.length > MANY_RUNS) {
-    legend.replaceChildren(
-      h("span", { class: "muted" }, `${outcome}: worse`),
-      h("i", { class: "ramp", style: { background: `linear-gradient(90deg, ${ramp().join(", ")})` } }),
-      h("span", { class: "muted" }, "better"),
-    );
+const ended = (counts) =>
+  Object.entries(counts).reduce((sum, [s, n]) => sum + (/running|pending|preempt/.test(s) ? 0 : n), 0);
+
+/** What may be asked of a sweep in its state; stopping and cancelling cannot be taken back, and are asked twice. */
+const ACTS = {
+  pending: ["pause", "stop", "cancel"],
+  running: ["pause", "stop", "cancel"],
+  paused: ["resume", "stop", "cancel"],
+};
+const SAID = {
+  pause: ["Pause", "Agents get no new trial until it is resumed; what runs goes on"],
+  resume: ["Resume", "Agents get trials again"],
+  stop: ["Stop", "No new trial; what runs goes on to its end"],
+  cancel: ["Cancel", "No new trial, and what runs is ended"],
+};
+
+function drawButtons() {
+  const { state } = answer.sweep;
+  const host = $("#acts");
+  if (host.dataset.state === state) return;
+  host.dataset.state = state;
+  host.replaceChildren(
+    ...(ACTS[state] ?? []).map((one) => {
+      const [label, title] = SAID[one];
+      const button = h("button", { type: "button", class: "button", title, click: () => ask(one, button, label) }, label);
+      button.addEventListener("blur", () => {
+        button.textContent = label;
+      });
+      return button;
+    }),
+  );
+}
+
+async function ask(what, button, label) {
+  if (/stop|cancel/.test(what) && button.textContent === label) {
+    button.textContent = `${label} for good?`;
     return;
   }
-  legend.replaceChildren(
-    ...answer.runs.map((run) =>
-      h(
-        "a",
-        {
-          href: runAddress(run.id),
-          "data-run": run.id,
-          mouseenter: () => hover(run.id),
-          mouseleave: () => hover(null),
-          focus: () => hover(run.id),
-          blur: () => hover(null),
-        },
-        swatch(run),
-        run.label,
-      ),
-    ),
+  $("#refused").textContent = "";
+  try {
+    await act("sweep", { sweep: page.sweep, act: what });
+  } catch (error) {
+    $("#refused").textContent = error.message;
+  }
+}
+
+function drawAgents() {
+  const { agents } = answer.sweep;
+  const labels = new Map(answer.runs.map((run) => [run.id, run.label]));
+  $("#agents").replaceChildren(
+    agents.length
+      ? h(
+          "table",
+          {},
+          h("thead", {}, h("tr", {}, ["Agent", "", "Trials", "Now", "Heard"].map((head) => h("th", { scope: "col" }, head)))),
+          h(
+            "tbody",
+            {},
+            agents.map((agent) =>
+              h(
+                "tr",
+                {},
+                h("td", {}, agent.host || agent.name),
+                h("td", {}, badge(agent.alive ? "listening" : "gone"), agent.stop_reason ? ` ${agent.stop_reason}` : ""),
+                h("td", {}, `${agent.trials}${agent.failed ? `, ${agent.failed} failed` : ""}`),
+                h("td", {}, agent.run ? h("a", { href: runAddress(agent.run) }, labels.get(agent.run) ?? agent.run) : "–"),
+                h("td", { class: "muted" }, ago(agent.heard)),
+              ),
+            ),
+          ),
+        )
+      : h(
+          "p",
+          { class: "empty" },
+          "No agent has asked for trials. ",
+          h("code", {}, `wandb agent ${page.entity}/${page.project}/${page.sweep}`),
+          " starts one.",
+        ),
   );
 }
 
-function drawChoices() {
-  $("#more").hidden = answer.metrics.length < 2;
-  $("#choices").replaceChildren(
-    ...answer.metrics.map((key) =>
-      h(
-        "button",
-        {
-          type: "button",
-          "aria-pressed": String(chosen.has(key)),
-          click: (event) => {
-            if (chosen.has(key)) chosen.delete(key);
-            else chosen.add(key);
-            chosen.touched = true;
-            event.target.setAttribute("aria-pressed", String(chosen.has(key)));
-            loadCurves(null);
-          },
-        },
-        key,
-      ),
-    ),
-  );
-}
-
-/** What counts as the outcome: the sweep's metric, until the reader chooses another. */
-function chooseOutcome() {
-  outcome ??= answer.sweep.metric?.name ?? "";
-  const numeric = numericKeys();
-  if (!numeric.includes(outcome)) outcome = numeric.find((key) => PREFERRED.includes(key)) ?? numeric[0] ?? outcome;
-}
-
-const numericKeys = () =>
-  [
-    ...new Set(
-      answer.runs.flatMap((run) =>
-        Object.entries(run.summary)
-          .filter(([key, value]) => typeof value === "number" && !key.startsWith("_"))
-          .map(([key]) => key),
-      ),
-    ),
-  ].sort();
-
-function redraw() {
-  style();
-  drawHead();
-  drawLegend();
-  drawTrials();
-  drawOutcome();
-  drawCurves();
-}
-
-function drawOutcome() {
-  const numeric = numericKeys();
-  const select = h(
-    "select",
-    {
-      "aria-label": "Metric",
-      change: (event) => {
-        outcome = event.target.value;
-        redraw();
-      },
-    },
-    numeric.map((key) => h("option", { value: key, selected: key === outcome }, key)),
-  );
-  if (document.activeElement?.parentElement?.id !== "outcome")
-    $("#outcome").replaceChildren(...(numeric.length ? [select] : []));
-  const columns = answer.knobs.map((knob) => ({
-    name: knob,
-    log: answer.scales[knob] === "log" ? true : undefined,
-    value: (run) => run.config[knob],
-  }));
-  const shown = answer.runs.filter((run) => typeof run.summary[outcome] === "number");
-  $("#parallel").classList.toggle("waiting", !shown.length || !columns.length);
-  if (shown.length && columns.length)
-    parallel.show(shown, [
-      ...columns,
-      { name: outcome, log: false, goal: goalOf(outcome), value: (run) => run.summary[outcome] },
-    ]);
+function legend(runs) {
+  if (answer.runs.length <= MANY_RUNS) return null;
+  return [
+    h("span", { class: "muted" }, `${runs.length} trials · ${analysis.metric}: worse`),
+    h("i", { class: "ramp", style: { background: `linear-gradient(90deg, ${ramp().join(", ")})` } }),
+    h("span", { class: "muted" }, "better"),
+  ];
 }
 
 function drawTrials() {
-  const { sweep, knobs, best } = answer;
-  const goal = (key) =>
-    goalOf(key) ?? (/exact_match|accuracy/.test(key) ? "maximize" : /loss/.test(key) ? "minimize" : undefined);
-  const logged = new Set(answer.runs.flatMap((run) => Object.keys(run.summary)));
-  const metrics = [
-    ...new Set(["interpolate/exact_match", "extrapolate/exact_match", sweep.metric?.name, "validation/loss"]),
-  ].filter((key) => logged.has(key));
-  const shown = metrics.length ? metrics : answer.metrics.slice(0, 3);
-  const many = knobs.length > 3;
-  const rows = many ? answer.runs.map((run) => ({ ...run, label: run.name })) : answer.runs;
-  trials.set(rows, [
-    nameColumn(best),
-    stateColumn,
-    ...(many ? knobs.map(knobColumn) : []),
-    ...shown.map((key) => metricColumn(key, goal(key))),
-    runtimeColumn,
-  ]);
+  const { runs, knobs, metrics, best, sweep } = answer;
+  const logged = new Set(runs.flatMap((run) => Object.keys(run.summary)));
+  const wanted = [...new Set([...SCORES, sweep.metric?.name, "validation/loss"])].filter((key) => logged.has(key));
+  const own = (wanted.length ? wanted : metrics.slice(0, 3)).map((key) => ({ key, goal: goalOf(key) }));
+  trials.set({ runs, knobs, metrics, best, own });
 }
 
-chartControls($("#controls"), settings, drawCurves, () => {
-  points.clear();
-  loadCurves(null);
+onThemeChange(() => {
+  style();
+  drawTrials();
+  analysis.drawn = null;
+  analysis.draw();
+  curves.draw();
 });
-onHover((id) => {
-  for (const item of $("#legend").querySelectorAll("a"))
-    item.classList.toggle("dim", id !== null && item.dataset.run !== id);
-});
-onThemeChange(redraw);
 await live(load);

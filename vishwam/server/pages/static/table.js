@@ -3,29 +3,31 @@
 import { $, h, page, badge } from "./dom.js";
 import { number, duration, text, ago, formatterOf } from "./format.js";
 import { hover, onHover } from "./curves.js";
+import { isShown, onSelect, select, selected } from "./selection.js";
 
 export const runAddress = (id) => `/${[page.entity, page.project, "runs", id].map(encodeURIComponent).join("/")}`;
 
-/** columns: [{name, title, value: row => sortable, cell: row => node or text, numeric, best: "min" | "max"}]. */
+const PAGE_ROWS = 50;
+
+/**
+ * columns: [{name, title, value: row => sortable, cell: row => node or text, numeric, best: "min" | "max"}].
+ * `ticks`: rows can be chosen, for the whole page. Fifty rows are drawn, and more when asked for.
+ */
 export class SortedTable {
-  constructor(host, { sort = null, down = false, empty = "Nothing yet" } = {}) {
-    Object.assign(this, { host, sort, down, empty, rows: [], columns: [] });
-    this.selected = null;
+  constructor(host, { sort = null, down = false, empty = "Nothing yet", ticks = false, onSort = null } = {}) {
+    Object.assign(this, { host, sort, down, empty, ticks, onSort, rows: [], columns: [], limit: PAGE_ROWS });
+    this.group = null;
+    this.folded = new Set();
+    onSelect(() => this.draw());
     onHover((id) => {
       for (const row of host.querySelectorAll("tr.marked")) row.classList.remove("marked");
       if (id !== null) $(`tr[data-run="${CSS.escape(id)}"]`, host)?.classList.add("marked");
     });
   }
 
-  set(rows, columns) {
-    this.rows = rows;
-    this.columns = columns;
-    this.draw();
-  }
-
-  /** Rows outside the set of ids are dimmed; null marks none. */
-  select(ids) {
-    this.selected = ids;
+  /** group: {name, value: row => text} puts rows of one value under one heading. */
+  set(rows, columns, group = null) {
+    Object.assign(this, { rows, columns, group });
     this.draw();
   }
 
@@ -34,21 +36,28 @@ export class SortedTable {
       this.host.replaceChildren(h("p", { class: "empty" }, this.empty));
       return;
     }
+    const rows = this.ordered();
+    const shown = rows.slice(0, this.limit);
+    const focused = [...this.host.querySelectorAll("button, input")].indexOf(document.activeElement);
+    this.host.replaceChildren(
+      h("table", {}, this.head(rows), h("tbody", {}, this.group ? this.groups(shown) : this.body(shown))),
+      rows.length > shown.length ? this.more(rows.length - shown.length) : "",
+    );
+    this.host.querySelectorAll("button, input")[focused]?.focus();
+  }
+
+  /** Sorted; what is chosen stands above what is not, so that it can be found among hundreds. */
+  ordered() {
     const column = this.columns.find((one) => one.name === this.sort);
     const rows = column
       ? [...this.rows].sort((a, b) => compare(column.value(a), column.value(b), this.down))
-      : this.rows;
-    const best = new Map(
-      this.columns
-        .filter((one) => one.best)
-        .map((one) => {
-          const values = this.rows
-            .map(one.value)
-            .filter((value) => typeof value === "number" && Number.isFinite(value));
-          return [one.name, new Set(values).size > 1 ? Math[one.best](...values) : null];
-        }),
-    );
-    const head = this.columns.map((one) => {
+      : [...this.rows];
+    return selected() ? rows.sort((a, b) => isShown(b.id) - isShown(a.id)) : rows;
+  }
+
+  head(rows) {
+    const all = this.ticks && selected() !== null && rows.every((row) => selected().has(row.id));
+    const columns = this.columns.map((one) => {
       const sorted = one.name === this.sort;
       return h(
         "th",
@@ -65,44 +74,117 @@ export class SortedTable {
         ),
       );
     });
-    const body = rows.map((row) =>
+    const every = () => this.tick("Every run", all, (on) => select(on ? new Set(rows.map((row) => row.id)) : null));
+    return h("thead", {}, h("tr", {}, this.ticks ? h("th", { class: "tick" }, every()) : null, columns));
+  }
+
+  tick(label, on, change) {
+    const box = h("input", { type: "checkbox", "aria-label": label, change: () => change(box.checked) });
+    box.checked = on;
+    return box;
+  }
+
+  choose(row, on) {
+    const ids = new Set(selected() ?? []);
+    if (on) ids.add(row.id);
+    else ids.delete(row.id);
+    select(ids);
+  }
+
+  body(rows) {
+    const best = new Map(
+      this.columns
+        .filter((one) => one.best)
+        .map((one) => {
+          const values = this.rows.map(one.value).filter((v) => typeof v === "number" && Number.isFinite(v));
+          return [one.name, new Set(values).size > 1 ? Math[one.best](...values) : null];
+        }),
+    );
+    return rows.map((row) =>
       h(
         "tr",
         {
           "data-run": row.id,
-          class: this.selected && !this.selected.has(row.id) ? "dim" : null,
+          class: isShown(row.id) ? (row.faulty ? "faulty" : null) : "dim",
           mouseenter: () => hover(row.id),
           mouseleave: () => hover(null),
         },
+        this.ticks
+          ? h(
+              "td",
+              { class: "tick" },
+              this.tick(`Choose ${row.label}`, selected()?.has(row.id) ?? false, (on) => this.choose(row, on)),
+            )
+          : null,
         this.columns.map((one) => {
           const top = best.get(one.name);
-          return h(
-            "td",
-            {
-              class:
-                [one.numeric ? "n" : "", top !== null && top !== undefined && one.value(row) === top ? "best" : ""]
-                  .join(" ")
-                  .trim() || null,
-            },
-            one.cell ? one.cell(row) : text(one.value(row)),
-          );
+          const is = top !== null && top !== undefined && one.value(row) === top ? "best" : "";
+          const kind = `${one.numeric ? "n" : ""} ${is}`.trim();
+          return h("td", { class: kind || null }, one.cell ? one.cell(row) : text(one.value(row)));
         }),
       ),
     );
-    const focused = [...this.host.querySelectorAll("th button")].indexOf(document.activeElement);
-    this.host.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, body)));
-    this.host.querySelectorAll("th button")[focused]?.focus();
+  }
+
+  /** A heading a group, with the mean of every numeric column. */
+  groups(rows) {
+    const found = Map.groupBy(rows, (row) => text(this.group.value(row)));
+    return [...found].flatMap(([name, members]) => {
+      const folded = this.folded.has(name);
+      const fold = () => {
+        if (folded) this.folded.delete(name);
+        else this.folded.add(name);
+        this.draw();
+      };
+      const title = `${this.group.name} ${name}`;
+      const heading = h(
+        "tr",
+        { class: "grouped" },
+        this.ticks ? h("td", { class: "tick" }) : null,
+        this.columns.map((one, i) => {
+          if (i === 0)
+            return h(
+              "td",
+              {},
+              h("button", { type: "button", "aria-expanded": String(!folded), click: fold }, folded ? "▸ " : "▾ ", title),
+              h("span", { class: "count" }, String(members.length)),
+            );
+          const values = members.map(one.value).filter((v) => typeof v === "number" && Number.isFinite(v));
+          const mean = values.reduce((sum, v) => sum + v, 0) / values.length;
+          return h(
+            "td",
+            { class: one.numeric ? "n" : null, title: "mean" },
+            one.mean && values.length ? (one.format ?? number)(mean) : "",
+          );
+        }),
+      );
+      return folded ? [heading] : [heading, ...this.body(members)];
+    });
+  }
+
+  more(left) {
+    const show = (count) => () => {
+      this.limit += count;
+      this.draw();
+    };
+    return h(
+      "p",
+      { class: "more-rows" },
+      h("button", { type: "button", click: show(PAGE_ROWS) }, `Show ${Math.min(PAGE_ROWS, left)} more`),
+      left > PAGE_ROWS ? h("button", { type: "button", click: show(left) }, `Show all ${left + this.limit}`) : null,
+    );
   }
 
   by(column) {
     this.down = this.sort === column.name ? !this.down : column.best === "max";
     this.sort = column.name;
+    this.onSort?.(this.sort, this.down);
     this.draw();
   }
 }
 
 /** Numbers before texts, what is missing last, whichever way. */
-function compare(a, b, down) {
+export function compare(a, b, down) {
   const missing = (value) => value === null || value === undefined || value === "" || value === "NaN";
   if (missing(a) || missing(b)) return missing(a) - missing(b);
   const order =
@@ -136,6 +218,8 @@ export const stateColumn = {
 export const runtimeColumn = {
   name: "Runtime",
   numeric: true,
+  mean: true,
+  format: duration,
   value: (run) => run.runtime,
   cell: (run) => duration(run.runtime),
 };
@@ -153,6 +237,8 @@ export function metricColumn(key, goal) {
     numeric: true,
     value: (run) => run.summary[key],
     cell: (run) => format(run.summary[key]),
+    mean: true,
+    format,
     best: goal === "maximize" ? "max" : goal === "minimize" ? "min" : undefined,
   };
 }
@@ -191,56 +277,4 @@ export function pairs(host, values, format = text) {
     filter();
     if (focused) input.focus();
   }
-}
-
-/** A logged table: {columns, rows, total}. Texts stay texts, whatever is in them. */
-export function sampleTable(table) {
-  const cell = (value) =>
-    value !== null && typeof value === "object" ? (value._type ? `[${value._type}]` : JSON.stringify(value)) : value;
-  const rows = table.rows.map((row) =>
-    h(
-      "tr",
-      {},
-      row.map((value) =>
-        h(
-          "td",
-          {
-            class: typeof value === "number" ? "n" : typeof value === "boolean" ? (value ? "yes" : "no") : null,
-          },
-          typeof value === "number"
-            ? number(value)
-            : typeof value === "boolean"
-              ? value
-                ? "✓"
-                : "✗"
-              : text(cell(value)),
-        ),
-      ),
-    ),
-  );
-  return h(
-    "div",
-    {},
-    h(
-      "div",
-      { class: "wide tall" },
-      h(
-        "table",
-        { class: "samples" },
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            table.columns.map((name) => h("th", { scope: "col" }, String(name))),
-          ),
-        ),
-        h("tbody", {}, rows),
-      ),
-    ),
-    table.total > table.rows.length
-      ? h("p", { class: "note" }, `The first ${number(table.rows.length)} of ${number(table.total)} rows.`)
-      : null,
-  );
 }

@@ -1,0 +1,132 @@
+// The curves of many runs: a chart a metric, as many metrics as the reader chooses, only what changed fetched anew.
+
+import { $, h, axisFor, chartControls, offerTokens } from "./dom.js";
+import { curves } from "./api.js";
+import { CurveChart, hover, onHover } from "./curves.js";
+import { formatterOf, tickFormatterOf } from "./format.js";
+import { recall, remember } from "./memory.js";
+import { isShown, onSelect, selected } from "./selection.js";
+import { runAddress, swatch } from "./table.js";
+
+const PREFERRED = ["validation/loss", "train/loss", "interpolate/exact_match", "extrapolate/exact_match"];
+const FIRST = 4;
+const LEGEND_RUNS = 20;
+// The only fetched curves of a page that shows the newest of thousands of runs.
+const MOST_RUNS = 500;
+
+export class CurvePanel {
+  /** `name` keeps the reader's choice of metrics; `newest`: how many runs are drawn when none is chosen. */
+  constructor({ name, newest = Infinity }) {
+    Object.assign(this, { name, newest, runs: [], metrics: [], first: [] });
+    this.settings = { x: "step", log: false, smoothing: 0 };
+    this.charts = new Map();
+    this.points = new Map();
+    this.chosen = null;
+    chartControls(
+      $("#controls"),
+      this.settings,
+      () => this.draw(),
+      () => {
+        this.points.clear();
+        this.load(null);
+      },
+    );
+    onHover((id) => {
+      for (const item of $("#legend").querySelectorAll("a"))
+        item.classList.toggle("dim", id !== null && item.dataset.run !== id);
+    });
+    onSelect(() => this.load(new Set()));
+  }
+
+  /** runs: in the order they are drawn, each with color and dash. `own`: metrics that matter most here. */
+  set(runs, metrics, own = [], legend = null) {
+    Object.assign(this, { runs, metrics, legend });
+    const first = [...new Set([...own, ...PREFERRED])].filter((key) => metrics.includes(key));
+    this.first = (first.length ? first : metrics).slice(0, FIRST);
+    const kept = recall(`metrics of ${this.name}`, null)?.filter((key) => metrics.includes(key));
+    this.chosen = new Set(kept?.length ? kept : this.first);
+    offerTokens(this.settings, metrics);
+    this.drawChoices();
+  }
+
+  shown() {
+    const runs = selected() ? this.runs.filter((run) => isShown(run.id)) : this.runs.slice(-this.newest);
+    return runs.slice(-MOST_RUNS);
+  }
+
+  /** Fetches what is not here yet, and the runs in `changed`; everything for null. */
+  async load(changed) {
+    const keys = [...this.chosen];
+    const runs = this.shown().map((run) => run.id);
+    if (changed === null) this.points.clear();
+    const stale = runs.filter((id) => changed?.has(id) || keys.some((key) => !this.points.has(`${key}\n${id}`)));
+    const fetched = await curves(stale, keys, axisFor(this.settings));
+    for (const id of stale) for (const key of keys) this.points.set(`${key}\n${id}`, null);
+    for (const curve of fetched) this.points.set(`${curve.key}\n${curve.run}`, curve);
+    this.draw();
+  }
+
+  draw() {
+    this.drawLegend();
+    for (const [key, chart] of this.charts)
+      if (!this.chosen.has(key)) {
+        chart.destroy();
+        this.charts.delete(key);
+      }
+    for (const key of this.chosen) {
+      if (!this.charts.has(key))
+        this.charts.set(
+          key,
+          new CurveChart($("#curves"), { title: key, format: formatterOf(key), tickFormat: tickFormatterOf(key) }),
+        );
+      const series = this.shown().flatMap(({ id, label, color, dash }) => {
+        const found = this.points.get(`${key}\n${id}`);
+        return found ? [{ id, label, color, dash, x: found.x, y: found.y }] : [];
+      });
+      this.charts.get(key).set(series, { ...this.settings });
+    }
+  }
+
+  drawLegend() {
+    const runs = this.shown();
+    const parts =
+      this.legend?.(runs) ??
+      (runs.length > LEGEND_RUNS
+        ? [h("span", { class: "muted" }, `${runs.length} runs`)]
+        : runs.map((run) =>
+            h(
+              "a",
+              {
+                href: runAddress(run.id),
+                "data-run": run.id,
+                mouseenter: () => hover(run.id),
+                mouseleave: () => hover(null),
+                focus: () => hover(run.id),
+                blur: () => hover(null),
+              },
+              swatch(run),
+              run.label,
+            ),
+          ));
+    $("#legend").replaceChildren(...parts);
+  }
+
+  drawChoices() {
+    $("#more").hidden = this.metrics.length < 2;
+    const state = JSON.stringify([this.metrics, [...this.chosen]]);
+    if (state === this.choices) return;
+    this.choices = state;
+    const toggle = (key) => (event) => {
+      if (this.chosen.has(key)) this.chosen.delete(key);
+      else this.chosen.add(key);
+      remember(`metrics of ${this.name}`, this.chosen.size ? [...this.chosen] : null);
+      event.target.setAttribute("aria-pressed", String(this.chosen.has(key)));
+      this.load(new Set());
+    };
+    $("#choices").replaceChildren(
+      ...this.metrics.map((key) =>
+        h("button", { type: "button", "aria-pressed": String(this.chosen.has(key)), click: toggle(key) }, key),
+      ),
+    );
+  }
+}
