@@ -19,7 +19,16 @@ _LETTERS = "abcdfghijklmnopqrstuvwxyz"
 class Context(Stream):
     """One question in the making: its random numbers, free letters, definitions so far and modules still to place."""
 
-    __slots__ = ("_definitions", "_letters", "child_entropy", "children", "extrapolates", "settings")
+    __slots__ = (
+        "_definitions",
+        "_letters",
+        "child_entropy",
+        "children",
+        "composed",
+        "extrapolates",
+        "group",
+        "settings",
+    )
 
     def __init__(self, key: bytes, index: int, settings, extrapolates: bool):
         super().__init__(key, index)
@@ -32,59 +41,104 @@ class Context(Stream):
         self._definitions: list[str] = []
         self.children = children
         self.child_entropy = child_entropy
+        self.composed = children > 0
+        # What decides the split in place of the question's numbers, where a module knows better.
+        self.group: str | None = None
 
     def letter(self) -> str:
-        """A letter that nothing else in the question uses."""
+        """A letter that nothing else in the question uses. Raises OutOfLetters."""
+        if not self._letters:
+            raise OutOfLetters
         place = self.below(len(self._letters))
         letter = self._letters[place]
         self._letters = self._letters[:place] + self._letters[place + 1 :]
         return letter
 
+    def reserve(self, letters: str) -> None:
+        """Keeps `letters`, which the question uses otherwise, from being drawn."""
+        for letter in letters:
+            self._letters = self._letters.replace(letter, "")
+
     def define(self, sentence: str) -> None:
         """Adds a sentence in front of the question; it may use only what was defined before it."""
         self._definitions.append(sentence)
 
-    def write(self, *values: Any) -> list[str]:
-        """How the question refers to `values`: the number itself, or a letter that some module has just defined."""
+    def write(self, *values: Any, inline: bool = False) -> list[str]:
+        """How the question refers to `values`: the number itself, or a letter that some module has just defined.
+
+        With `inline`, a module that can write its value as an expression, 3*(4 - 2) or f(3), does not define a letter.
+        """
         children = self.children
         if not children:
             return [value.text if type(value) is Value else value.define(self) for value in values]
-        counts = [0] * len(values)
-        for _ in range(children):
-            counts[self.below(len(values))] += 1
         handles = []
-        for value, count in zip(values, counts, strict=True):
+        for value, count in zip(values, self._counts(len(values)), strict=True):
             if count:
                 self.children = count - 1
-                handles.append(self.choice(_MAKERS[_kind(value)])(self, value, self.child_entropy))
+                make = self.choice(_MAKERS[_kind(value)])
+                handles.append((_INLINE.get(make, make) if inline else make)(self, value, self.child_entropy))
             else:
                 handles.append(value.text if type(value) is Value else value.define(self))
         self.children = 0
         return handles
+
+    def write_polynomial(self, value: Any) -> tuple[str, str]:
+        """A polynomial in some variable as the text of an expression, and the variable: 2*x + 1 or f(x)."""
+        if not self.children:
+            variable = self.letter()
+            return value.text(variable), variable
+        self.children -= 1
+        make = self.choice(_MAKERS[_kind(value)])
+        if make in _INLINE:
+            return _INLINE[make](self, value, self.child_entropy)
+        function = make(self, value, self.child_entropy)
+        variable = self.letter()
+        return f"{function}({variable})", variable
+
+    def _counts(self, count: int) -> list[int]:
+        """How many of the modules to place each of `count` values gets."""
+        counts = [0] * count
+        for _ in range(self.children):
+            counts[self.below(count)] += 1
+        return counts
 
     def compose(self, question: str) -> str:
         """The definitions followed by `question`."""
         return " ".join([*self._definitions, question]) if self._definitions else question
 
 
-FRACTION, DECIMAL, NEGATIVE, ZERO, SINGLE_DIGIT, LARGER, FUNCTION = range(7)
-"""What an entity may be: no integer, in either writing; an integer below 0, 0, up to 9, above; a function."""
+FRACTION, DECIMAL, NEGATIVE, ZERO, SINGLE_DIGIT, LARGER, INTEGER_FUNCTION, FRACTION_FUNCTION = range(8)
+"""What an entity may be: no integer, in either writing; an integer below 0, 0, up to 9, above; a polynomial function
+with integer coefficients, with fractions among them.
+"""
 
 POSITIVE_INTEGERS = (SINGLE_DIGIT, LARGER)
 INTEGERS = (NEGATIVE, ZERO, *POSITIVE_INTEGERS)
 FRACTIONS_OR_INTEGERS = (FRACTION, *INTEGERS)
 NUMBERS = (DECIMAL, *FRACTIONS_OR_INTEGERS)
+FUNCTIONS = (INTEGER_FUNCTION, FRACTION_FUNCTION)
 
-Maker = Callable[[Context, Any, int], str]
-_MAKERS: dict[int, list[Maker]] = {kind: [] for kind in (*NUMBERS, FUNCTION)}
+Maker = Callable[[Context, Any, int], Any]
+_MAKERS: dict[int, list[Maker]] = {kind: [] for kind in (*NUMBERS, *FUNCTIONS)}
+_INLINE: dict[Maker, Maker] = {}
 
 
-def maker(*kinds: int):
-    """Registers a function (context, value, entropy) -> letter that can define any value of these kinds."""
+class OutOfLetters(Exception):
+    """A question needs more letters than there are; another is drawn in its place."""
+
+
+def maker(*kinds: int, inline: Maker | None = None):
+    """Registers a function (context, value, entropy) -> letter that can define any value of these kinds.
+
+    `inline` takes the same and writes the value without defining a letter: the text of an expression for a number, (the
+    text, its variable) for a polynomial.
+    """
 
     def register(make: Maker) -> Maker:
         for kind in kinds:
             _MAKERS[kind].append(make)
+        if inline:
+            _INLINE[make] = inline
         return make
 
     return register
@@ -92,7 +146,7 @@ def maker(*kinds: int):
 
 def _kind(value: Any) -> int:
     if type(value) is not Value:
-        return FUNCTION
+        return INTEGER_FUNCTION if value.denominator == 1 else FRACTION_FUNCTION
     if value.places:
         return DECIMAL if value.places > 0 else FRACTION
     number = value.numerator

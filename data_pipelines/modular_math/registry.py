@@ -9,6 +9,9 @@ from data_pipelines import BadInput
 from data_pipelines.modular_math.composition import Context
 from data_pipelines.modular_math.values import DIGIT
 
+DEEPEST = 8
+"""Most modules in one question: more would need more letters than there are."""
+
 _THIRDS = {"easy": (0, 1), "medium": (1, 2), "hard": (2, 3), "all": (0, 3)}
 _MODULES: dict[str, "Module"] = {}
 
@@ -26,12 +29,16 @@ class Settings:
     Attributes:
       difficulty: 'easy', 'medium' or 'hard' trains on that third of the module's range of sizes, and interpolates
         within it; 'all' on the whole of it. Extrapolation lies beyond the whole range in any case.
+      depth: how many modules a question is composed of, 0 for as many as in Saxton et al.; of the modules that compose.
     """
 
     difficulty: str = "all"
+    depth: int = 0
 
     def __post_init__(self):
         self.one_of("difficulty", _THIRDS)
+        if self.depth and not 2 <= self.depth <= DEEPEST:
+            raise BadInput(f"depth is 0 or from 2 to {DEEPEST}, not {self.depth}")
 
     def one_of(self, name: str, allowed) -> None:
         """Raises BadInput unless the setting `name` is among `allowed`."""
@@ -45,8 +52,8 @@ class Settings:
         return [(name, value) for name, value, default in values if value != default]
 
     def limits(self, split: str) -> tuple[int, int]:
-        """Longest question and answer of `split` in characters, as in Saxton et al."""
-        return 160, 30
+        """Longest question and answer of `split` in characters, as in Saxton et al., with more room for deep ones."""
+        return 160 + 50 * max(0, self.depth - 4), 30
 
     def extrapolations(self) -> dict[str, "Settings"] | None:
         """Extrapolation sets by name that these settings have instead of the module's own; None leaves it that."""
@@ -59,10 +66,13 @@ class Module:
 
     Attributes:
       generate: (context, entropy in sixteenths of a digit) -> (question, answer). It sees the settings as
-        `context.settings`, and `context.extrapolates` says that it must leave the training range.
+        `context.settings`, and `context.extrapolates` says that it must leave the training range. Its docstring is the
+        module's line in the table of modules.
       train, interpolate, extrapolate: lowest and highest entropy of a split, in digits; extrapolate is None where there
         is none.
       composed: fewest and most modules in one question; (1, 1) where nothing is composed.
+      sizes: what grows with the entropy, where that is not the number of digits.
+      beyond: what the module's extrapolation set adds to its name, and what in it lies outside the training range.
     """
 
     name: str
@@ -72,6 +82,17 @@ class Module:
     extrapolate: tuple[float, float] | None
     composed: tuple[int, int]
     settings: type[Settings]
+    sizes: str = ""
+    beyond: tuple[str, str] = ("", "")
+
+    @property
+    def extrapolation_name(self) -> str:
+        """The name of the module's own extrapolation set in Saxton et al., arithmetic__mul_big."""
+        return f"{self.name}_{self.beyond[0]}" if self.beyond[0] else self.name
+
+    def modules(self, settings: Settings) -> tuple[int, int]:
+        """Fewest and most modules in one question under `settings`."""
+        return (settings.depth, settings.depth) if settings.depth else self.composed
 
     def entropies(self, split: str, settings: Settings) -> tuple[int, int]:
         """Lowest and highest entropy of `split`, in sixteenths of a digit."""
@@ -88,11 +109,11 @@ class Module:
         return inner[0], inner[1]
 
     def extrapolations(self, settings: Settings) -> dict[str, Settings]:
-        """The module's extrapolation sets by name: its own under its own name, or those of `settings`."""
+        """The module's extrapolation sets by name: its own under its name in Saxton et al., or those of `settings`."""
         named = settings.extrapolations()
         if named is not None:
             return named
-        return {} if self.extrapolate is None else {self.name: settings}
+        return {} if self.extrapolate is None else {self.extrapolation_name: settings}
 
     def configure(self, given: Mapping[str, Any]) -> Settings:
         """The module's settings, `given` in place of defaults. Raises BadInput for an unknown name or wrong value."""
@@ -107,6 +128,8 @@ class Module:
                 expected = type(known[name]).__name__
                 raise BadInput(f"module {self.name}: setting {name} takes {expected}, not {value!r}")
             changed[name] = value
+        if changed.get("depth") and self.composed == (1, 1):
+            raise BadInput(f"module {self.name} is not composed of others, so it has no depth")
         try:
             return self.settings(**changed)
         except BadInput as error:
@@ -119,15 +142,25 @@ def module(
     train: tuple[float, float] = (3, 10),
     interpolate: tuple[float, float] = (8, 8),
     extrapolate: tuple[float, float] | None = None,
+    beyond: tuple[str, str] = ("", ""),
+    modules: tuple[int, int] = (1, 1),
     composed: tuple[int, int] | None = None,
     settings: type[Settings] = Settings,
+    sizes: str = "",
 ):
-    """Registers a generating function under its name in Saxton et al.; with `composed` also as `<name>_composed`."""
+    """Registers a generating function under its name in Saxton et al.; with `composed` also as `<name>_composed`.
+
+    `modules` and `composed` are the fewest and most modules in a question of the one and of the other; the rest is as
+    in Module.
+    """
 
     def register(generate):
-        for full_name, count, beyond in ((name, (1, 1), extrapolate), (f"{name}_composed", composed, None)):
+        for full_name, count, outside in ((name, modules, extrapolate), (f"{name}_composed", composed, None)):
             if count is not None:
-                _MODULES[full_name] = Module(full_name, generate, train, interpolate, beyond, count, settings)
+                far = beyond if outside else ("", "")
+                _MODULES[full_name] = Module(
+                    full_name, generate, train, interpolate, outside, count, settings, sizes, far
+                )
         return generate
 
     return register
@@ -136,6 +169,11 @@ def module(
 def names() -> tuple[str, ...]:
     """All modules, sorted."""
     return tuple(sorted(_MODULES))
+
+
+def saxton() -> tuple[str, ...]:
+    """The 56 modules of Saxton et al. 2019, sorted."""
+    return tuple(name for name in names() if not name.startswith("words__"))
 
 
 def find(name: str) -> Module:

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple, SupportsIndex
 from data_pipelines import BadInput
 from data_pipelines.modular_math import modules as _all_modules  # noqa: F401 - importing fills the registry
 from data_pipelines.modular_math import registry
-from data_pipelines.modular_math.composition import Context
+from data_pipelines.modular_math.composition import Context, OutOfLetters
 from data_pipelines.modular_math.random import splitmix64, stream_key
 from data_pipelines.splits import SPLITS, split_of
 
 _LENGTH = 1 << 48
 # A split holds an eighth of all questions or more: so many misses mean that there are hardly any questions at all.
 _MOST_CANDIDATES = 5_000
+_SHARED_BY = 4
 
 
 class Question(NamedTuple):
@@ -35,12 +36,13 @@ class _Generator:
         self._settings = settings
         self._key = stream_key("questions", seed, name, split, repr(settings.changed()))
         self._entropies = self._module.entropies(split, settings)
+        self._modules = self._module.modules(settings)
         self._limits = settings.limits(split)
 
     def question(self, index: int) -> Question:
         module = self._module
         generate = module.generate
-        fewest, most = module.composed
+        fewest, most = self._modules
         lowest, highest = self._entropies
         longest_question, longest_answer = self._limits
         extrapolates = self._split == "extrapolate"
@@ -49,14 +51,18 @@ class _Generator:
             entropy = context.between(lowest, highest)
             if most > 1:
                 count = context.between(fewest, most)
-                entropy //= count
+                # Deeper than Saxton et al. go, each module keeps what it has there at the least.
+                entropy //= min(count, _SHARED_BY)
                 context.start(count - 1, entropy)
             else:
                 context.start(0, 0)
-            question, answer = generate(context, entropy)
+            try:
+                question, answer = generate(context, entropy)
+            except OutOfLetters:
+                continue
             if len(question) > longest_question or len(answer) > longest_answer:
                 continue
-            if extrapolates or split_of(question) == self._split:
+            if extrapolates or split_of(context.group or question) == self._split:
                 return Question(module.name, question, answer, index)
         raise BadInput(
             f"module {module.name}: {_MOST_CANDIDATES} draws gave no question for split {self._split!r}; "
@@ -159,7 +165,9 @@ class ModularMath:
         return {name: registry.find(name).configure(self.settings.get(name, {})) for name in self.modules}
 
     def sets(self, split: str) -> dict[str, QuestionSource]:
-        """The sets of a split by name: a module's under its name, by length as `50_digits`. May be empty."""
+        """The sets of a split by name: a module's under its name, of extrapolation under that in Saxton et al.
+        (arithmetic__mul_big) or by length as `50_digits`. May be empty.
+        """
         found = {}
         for name, settings in self._configured().items():
             named = registry.find(name).extrapolations(settings) if split == "extrapolate" else {name: settings}

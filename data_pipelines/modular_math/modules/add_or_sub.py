@@ -100,9 +100,17 @@ class AddOrSub(Settings):
         }
 
 
-@module("arithmetic__add_or_sub", train=(4, 16), interpolate=(12, 12), extrapolate=(17, 20), settings=AddOrSub)
+@module(
+    "arithmetic__add_or_sub",
+    train=(4, _TRAIN_DIGITS),
+    interpolate=(12, 12),
+    extrapolate=(17, 20),
+    beyond=("big", f"one operand has more than the {_TRAIN_DIGITS} digits of training"),
+    sizes="shared by the operands, each has one digit at least",
+    settings=AddOrSub,
+)
 def add_or_sub(context: Context, entropy: int) -> tuple[str, str]:
-    """p + q or p - q of integers and decimals."""
+    """The sum or the difference of two integers or decimals."""
     settings = context.settings
     p, q = _operands(context, entropy)
     adds = settings.operations == "add" or (settings.operations == "both" and context.below(2) == 0)

@@ -1,12 +1,15 @@
-"""Linear equations in one variable: algebra__linear_1d."""
+"""Linear equations: algebra__linear_1d, algebra__linear_2d."""
 
 from data_pipelines.modular_math.composition import INTEGERS, Context, maker
 from data_pipelines.modular_math.expressions import signed_sum
 from data_pipelines.modular_math.registry import module
 from data_pipelines.modular_math.values import DIGIT, Value, draw_nonzero, draw_signed, integer
 
+# (number, the letter it stands before or nothing).
+Term = tuple[int, str]
 
-@module("algebra__linear_1d", composed=(2, 4))
+
+@module("algebra__linear_1d", composed=(2, 4), sizes="the solution and the equation share the digits")
 def linear_1d(context: Context, entropy: int) -> tuple[str, str]:
     """The integer that solves a linear equation with terms on both sides."""
     own = context.between(DIGIT, DIGIT + entropy // 3)
@@ -14,6 +17,16 @@ def linear_1d(context: Context, entropy: int) -> tuple[str, str]:
     variable = context.letter()
     equation = _equation(context, variable, solution, max(DIGIT, entropy - own))
     return context.compose(f"Solve {equation} for {variable}."), str(solution)
+
+
+@module("algebra__linear_2d", composed=(2, 4), sizes="the solutions and the equations share the digits")
+def linear_2d(context: Context, entropy: int) -> tuple[str, str]:
+    """One of the two integers that solve a system of two linear equations."""
+    own = max(DIGIT, context.below(entropy // 4 + 1))
+    other = max(DIGIT, entropy // 4 - own)
+    solution = draw_signed(context, own)
+    equations, variable = _system(context, solution, draw_signed(context, other), max(DIGIT, entropy - own - other))
+    return context.compose(f"Solve {equations} for {variable}."), str(solution)
 
 
 @maker(*INTEGERS)
@@ -25,16 +38,60 @@ def solution_of(context: Context, value: Value, entropy: int) -> str:
     return variable
 
 
+@maker(*INTEGERS)
+def solution_of_system(context: Context, value: Value, entropy: int) -> str:
+    """Suppose two equations in k and another."""
+    equations, variable = _system(context, value.numerator, draw_signed(context, DIGIT), entropy)
+    context.define(f"Suppose {equations}.")
+    return variable
+
+
 def _equation(context: Context, variable: str, solution: int, entropy: int) -> str:
     """slope * variable = slope * solution, both cut into terms that are thrown on either side."""
     upper = max(DIGIT // 2, entropy // 2)
     slope = draw_nonzero(context, upper)
     terms = [(number, variable) for number in _cut(context, slope, entropy - upper)]
     terms += [(number, "") for number in _cut(context, -slope * solution, entropy - upper)]
+    terms, sides = _thrown(context, terms)
+    return _assembled(context.write(*_signed(terms, sides)), terms, sides)
+
+
+def _system(context: Context, solution: int, other: int, entropy: int) -> tuple[str, str]:
+    """Two equations, and the letter whose value is `solution`; neither has that letter alone."""
+    first, second = context.letter(), context.letter()
+    upper = entropy // 3 + context.below(entropy // 3 + 1)
+    while True:
+        p, q, r, s = (draw_signed(context, max(DIGIT, share)) for share in context.shares(upper, 4))
+        if q and s and p * s != q * r:
+            break
+    share = (entropy - upper) // 3
+    laid_out = []
+    for slope, other_slope in ((p, q), (r, s)):
+        constant = -slope * solution - other_slope * other
+        terms = [(number, first) for number in _cut(context, slope, share)]
+        terms += [(number, second) for number in _cut(context, other_slope, share)]
+        terms += [(number, "") for number in _cut(context, constant, share)]
+        laid_out.append(_thrown(context, terms))
+    handles = context.write(*[value for terms, sides in laid_out for value in _signed(terms, sides)])
+    (terms, sides), (more, more_sides) = laid_out
+    equations = (
+        _assembled(handles[: len(terms)], terms, sides),
+        _assembled(handles[len(terms) :], more, more_sides),
+    )
+    return ", ".join(equations), first
+
+
+def _thrown(context: Context, terms: list[Term]) -> tuple[list[Term], list[int]]:
+    """The terms in random order, and for each the side of the equation where it ends up."""
     terms = context.shuffled(terms)
-    sides = [context.below(2) for _ in terms]
-    signed = [-number if side else number for (number, _), side in zip(terms, sides, strict=True)]
-    handles = context.write(*map(integer, signed))
+    return terms, [context.below(2) for _ in terms]
+
+
+def _signed(terms: list[Term], sides: list[int]) -> list[Value]:
+    return [integer(-number if side else number) for (number, _), side in zip(terms, sides, strict=True)]
+
+
+def _assembled(handles: list[str], terms: list[Term], sides: list[int]) -> str:
     left, right = (
         signed_sum(
             [(handle, factor) for handle, (_, factor), at in zip(handles, terms, sides, strict=True) if at == side]

@@ -64,7 +64,7 @@ MOST_TRAIN_SORTED = _FEWEST_SORTED + _TRAIN[1] // 2
 _MORE_SORTED = 2
 
 
-@module("comparison__pair", train=_TRAIN, composed=(2, 4))
+@module("comparison__pair", train=_TRAIN, composed=(2, 4), sizes="shared by the two numbers")
 def pair(context: Context, entropy: int) -> tuple[str, str]:
     """Which of two numbers is bigger, or whether they stand in a relation; a third of the pairs close, a third fraction
     and integer.
@@ -107,9 +107,17 @@ class Sort(Settings):
         return longest_question, 45 if split == "extrapolate" else longest_answer
 
 
-@module("comparison__sort", train=_TRAIN, extrapolate=(12, 12), composed=(2, 4), settings=Sort)
+@module(
+    "comparison__sort",
+    train=_TRAIN,
+    extrapolate=(12, 12),
+    beyond=("more", f"1 or {_MORE_SORTED} numbers more than the {MOST_TRAIN_SORTED} of training"),
+    composed=(2, 4),
+    sizes=f"shared by {_FEWEST_SORTED} numbers and one more for every two digits",
+    settings=Sort,
+)
 def sort(context: Context, entropy: int) -> tuple[str, str]:
-    """Numbers in order, half of the lists of integers only; extrapolation to longer lists."""
+    """Numbers in order, half of the lists of integers only."""
     if context.extrapolates:
         count = MOST_TRAIN_SORTED + context.between(1, _MORE_SORTED)
     else:

@@ -1,10 +1,14 @@
-"""Expressions of sums, differences, products and quotients: arithmetic__mixed.
+"""Expressions of sums, differences, products and quotients: arithmetic__mixed, arithmetic__add_sub_multiple,
+arithmetic__mul_div_multiple.
 
 An expression grows from its value: a leaf is replaced by two whose sum, difference, product or quotient it is, until
 there are enough operations. A fraction among the leaves is one quotient short of being written with integers.
 """
 
+from math import gcd
+
 from data_pipelines.modular_math.composition import FRACTIONS_OR_INTEGERS, Context, maker
+from data_pipelines.modular_math.expressions import OPERATIONS, Written, leaf
 from data_pipelines.modular_math.registry import module
 from data_pipelines.modular_math.values import (
     DIGIT,
@@ -21,33 +25,74 @@ _TRAIN = (3, 10)
 _FEWEST_OPERATIONS = 3
 MOST_TRAIN_OPERATIONS = _FEWEST_OPERATIONS + _TRAIN[1] // 2
 _LONGER = 3
+_SIZES = f"{_FEWEST_OPERATIONS} operations and one more for every two digits"
+_BEYOND = ("longer", f"1 to {_LONGER} operations more than the {MOST_TRAIN_OPERATIONS} of training")
+_SUM, _DIFFERENCE, _PRODUCT, _QUOTIENT = range(4)
+_ALL = (_SUM, _DIFFERENCE, _PRODUCT, _QUOTIENT)
 
 # [sign, left, right], or a Value until it is replaced by its text.
 Node = list
 
 
-@module("arithmetic__mixed", train=_TRAIN, interpolate=(8, 8), extrapolate=(10, 12))
+@module("arithmetic__mixed", train=_TRAIN, interpolate=(8, 8), extrapolate=(10, 12), beyond=_BEYOND, sizes=_SIZES)
 def mixed(context: Context, entropy: int) -> tuple[str, str]:
-    """An expression's value; extrapolation to more operations."""
+    """The value of an expression with the four operations, an integer or a fraction."""
+    return _question(context, entropy, _ALL)
+
+
+@module(
+    "arithmetic__add_sub_multiple",
+    train=_TRAIN,
+    interpolate=(8, 8),
+    extrapolate=(10, 12),
+    beyond=_BEYOND,
+    sizes=_SIZES,
+)
+def add_sub_multiple(context: Context, entropy: int) -> tuple[str, str]:
+    """The value of an expression of sums and differences of integers."""
+    return _question(context, entropy, (_SUM, _DIFFERENCE))
+
+
+@module(
+    "arithmetic__mul_div_multiple",
+    train=_TRAIN,
+    interpolate=(8, 8),
+    extrapolate=(10, 12),
+    beyond=_BEYOND,
+    sizes=_SIZES,
+)
+def mul_div_multiple(context: Context, entropy: int) -> tuple[str, str]:
+    """The value of an expression of products and quotients, an integer or a fraction."""
+    return _question(context, entropy, (_PRODUCT, _QUOTIENT))
+
+
+def _question(context: Context, entropy: int, kinds: tuple[int, ...]) -> tuple[str, str]:
     if context.extrapolates:
         operations = MOST_TRAIN_OPERATIONS + context.between(1, _LONGER)
     else:
         operations = _FEWEST_OPERATIONS + context.below(entropy // (2 * DIGIT) + 1)
     own = max(DIGIT, entropy // 4)
-    value = draw_fraction(context, own) if context.below(2) else integer(draw_signed(context, own))
-    return context.choice(_TEMPLATES).format(_expression(context, value, operations, entropy - own)), value.text
+    # Longer expressions have integer values, in Saxton et al., too.
+    whole = _QUOTIENT not in kinds or context.extrapolates
+    value = integer(draw_signed(context, own)) if whole or context.below(2) else draw_fraction(context, own)
+    written = _expression(context, value, operations, entropy - own, kinds)
+    return context.choice(_TEMPLATES).format(written), value.text
 
 
-@maker(*FRACTIONS_OR_INTEGERS)
+def _few_operations(context: Context, value: Value, entropy: int) -> str:
+    return _expression(context, value, context.between(1, 3), entropy, _ALL)
+
+
+@maker(*FRACTIONS_OR_INTEGERS, inline=_few_operations)
 def expression(context: Context, value: Value, entropy: int) -> str:
     """Let k be an expression of one to three operations."""
-    written = _expression(context, value, context.between(1, 3), entropy)
+    written = _few_operations(context, value, entropy)
     letter = context.letter()
     context.define(f"Let {letter} be {written}.")
     return letter
 
 
-def _expression(context: Context, value: Value, operations: int, entropy: int) -> str:
+def _expression(context: Context, value: Value, operations: int, entropy: int, kinds: tuple[int, ...]) -> str:
     share = max(DIGIT // 2, entropy // (operations + 1))
     root: Node = [value]
     leaves: list[tuple[Node, int]] = [(root, 0)]
@@ -59,54 +104,48 @@ def _expression(context: Context, value: Value, operations: int, entropy: int) -
             place = next(place for place, (node, slot) in enumerate(leaves) if node[slot].places)
         node, slot = leaves[place]
         whole = node[slot]
-        sign, first, second = _split(context, whole, share, fractions < left, left > fractions + 1)
+        sign, first, second = _split(context, whole, share, kinds, fractions < left, left > fractions + 1)
         node[slot] = branch = [sign, first, second]
         leaves[place] = (branch, 1)
         leaves.append((branch, 2))
         fractions += bool(first.places) + bool(second.places) - bool(whole.places)
     texts = context.write(*[node[slot] for node, slot in leaves])
     for (node, slot), text in zip(leaves, texts, strict=True):
-        node[slot] = text
-    return _written(root[0])
+        node[slot] = leaf(text)
+    return _written(root[0]).text
 
 
-def _split(context: Context, whole: Value, share: int, free: bool, roomy: bool) -> tuple[str, Value, Value]:
+def _split(
+    context: Context, whole: Value, share: int, kinds: tuple[int, ...], free: bool, roomy: bool
+) -> tuple[str, Value, Value]:
     """Two values and the sign between them that give `whole`: of integers unless `free`, with a new fraction only if
     `roomy`.
     """
     numerator, denominator = whole.numerator, whole.denominator
-    kind = context.below(4)
-    if denominator > 1 and (kind == 3 or not free):
+    kind = context.choice(kinds)
+    if denominator > 1 and (kind == _QUOTIENT or not free):
         factor = draw_nonzero(context, share // 2)
         return "/", integer(numerator * factor), integer(denominator * factor)
-    if kind == 0:
+    if kind == _SUM:
         first = draw_signed(context, share)
         return "+", integer(first), fraction(numerator - first * denominator, denominator)
-    if kind == 1:
+    if kind == _DIFFERENCE:
         first = draw_signed(context, share)
         if context.below(2):
             return "-", integer(first), fraction(first * denominator - numerator, denominator)
         return "-", fraction(numerator + first * denominator, denominator), integer(first)
     factor = draw_nonzero(context, share)
-    if kind == 2:
-        if not roomy and numerator % factor:
-            factor = 1 if factor > 0 else -1
+    if kind == _PRODUCT:
+        if not roomy:
+            # Only what divides the numerator makes no new fraction.
+            factor = gcd(numerator, factor) if factor > 0 else -gcd(numerator, factor)
         other = fraction(numerator, denominator * factor)
         return ("*", other, integer(factor)) if context.below(2) else ("*", integer(factor), other)
     return "/", integer(numerator * factor), integer(factor)
 
 
-def _written(node: Node | str) -> str:
-    if isinstance(node, str):
+def _written(node: Node | Written) -> Written:
+    if isinstance(node, Written):
         return node
     sign, left, right = node
-    left_text, right_text = _written(left), _written(right)
-    if sign in "+-":
-        if type(right) is list and right[0] in "+-":
-            right_text = f"({right_text})"
-        return f"{left_text} {sign} {right_text}"
-    if (type(left) is list and left[0] != "*") or left_text[0] == "-":
-        left_text = f"({left_text})"
-    if type(right) is list or right_text[0] == "-":
-        right_text = f"({right_text})"
-    return f"{left_text}{sign}{right_text}"
+    return OPERATIONS[sign](_written(left), _written(right))

@@ -42,9 +42,16 @@ def _share(context: Context, entropy: int) -> int:
     return DIGIT + context.below(entropy - 2 * DIGIT + 1)
 
 
-@module("arithmetic__mul", train=_TRAIN, interpolate=(8, 8), extrapolate=(10.5, 12))
+@module(
+    "arithmetic__mul",
+    train=_TRAIN,
+    interpolate=(8, 8),
+    extrapolate=(10.5, 12),
+    beyond=("big", f"the product, its point left out, is above the largest of training, {TRAIN_PRODUCT}"),
+    sizes="shared by the factors, each has one digit at least",
+)
 def mul(context: Context, entropy: int) -> tuple[str, str]:
-    """p * q of integers and decimals; extrapolation to longer products of digits."""
+    """The product of two integers or decimals."""
     while True:
         share = _share(context, entropy)
         p, q = draw_integer_or_decimal(context, share), draw_integer_or_decimal(context, entropy - share)
@@ -52,9 +59,16 @@ def mul(context: Context, entropy: int) -> tuple[str, str]:
             return context.choice(_MULTIPLY).format(p=p.text, q=q.text), multiply(p, q).text
 
 
-@module("arithmetic__div", train=_TRAIN, interpolate=(8, 8), extrapolate=(10.5, 12))
+@module(
+    "arithmetic__div",
+    train=_TRAIN,
+    interpolate=(8, 8),
+    extrapolate=(10.5, 12),
+    beyond=("big", f"the dividend is above the largest of training, {TRAIN_PRODUCT}"),
+    sizes="shared by quotient and divisor, or dividend and divisor",
+)
 def div(context: Context, entropy: int) -> tuple[str, str]:
-    """p / q of integers, half of them with an integer answer; extrapolation to longer dividends."""
+    """The quotient of two integers, half of the time an integer, else a fraction."""
     while True:
         share = _share(context, entropy)
         q = draw_nonzero(context, share)

@@ -26,7 +26,7 @@ def _pair_with_divisor(context: Context, divisor: int, entropy: int) -> tuple[Va
     return integer(divisor * p // common), integer(divisor * q // common)
 
 
-@module("numbers__gcd", train=_TRAIN, composed=(2, 4))
+@module("numbers__gcd", train=_TRAIN, composed=(2, 4), sizes="a third at most for the divisor")
 def gcd(context: Context, entropy: int) -> tuple[str, str]:
     """The greatest common divisor of two positive integers."""
     own = min(entropy, DIGIT + context.below(entropy // 3 + 1))
@@ -45,16 +45,22 @@ def common_divisor(context: Context, value: Value, entropy: int) -> str:
     return letter
 
 
-@module("numbers__place_value", train=_TRAIN, extrapolate=(12, 12), composed=(2, 4))
+@module(
+    "numbers__place_value",
+    train=_TRAIN,
+    extrapolate=(12, 12),
+    beyond=("big", f"integers of more than the {_TRAIN_DIGITS} digits of training"),
+    composed=(2, 4),
+)
 def place_value(context: Context, entropy: int) -> tuple[str, str]:
-    """One digit of a positive integer; extrapolation to longer ones."""
+    """One digit of a positive integer."""
     if context.extrapolates:
         number = context.between(10**_TRAIN_DIGITS, 10 ** (entropy // DIGIT) - 1)
     else:
         number = draw_positive(context, entropy)
     digits = str(number)
     place = context.below(len(digits))
-    (handle,) = context.write(integer(number))
+    (handle,) = context.write(integer(number), inline=True)
     return context.compose(f"What is the {_PLACES[place]} digit of {handle}?"), digits[-1 - place]
 
 
@@ -70,11 +76,16 @@ def digit_of(context: Context, value: Value, entropy: int) -> str:
     return letter
 
 
-@module("numbers__round_number", train=_TRAIN, extrapolate=(12, 12), composed=(2, 4))
+@module(
+    "numbers__round_number",
+    train=_TRAIN,
+    extrapolate=(12, 12),
+    beyond=("big", f"more than the {_TRAIN_DIGITS} significant digits of training"),
+    composed=(2, 4),
+    sizes="shared by the rounded number and what is cut off",
+)
 def round_number(context: Context, entropy: int) -> tuple[str, str]:
-    """A number rounded to a power of ten from 10**-7 to 10**6, never from half-way; extrapolation to more significant
-    digits.
-    """
+    """A number rounded to a power of ten from 10**-7 to 10**6, never from half-way."""
     exponent = context.between(-7, 6)
     own = DIGIT + context.below(entropy // 2 + 1)
     cut = -(-max(DIGIT, entropy - own) // DIGIT)

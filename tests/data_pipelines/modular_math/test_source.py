@@ -14,6 +14,8 @@ from data_pipelines.modular_math import ModularMath, Question, QuestionSource, c
 from data_pipelines.splits import SPLITS, normalise, split_of
 
 ALL = registry.names()
+# Those whose split the numbers in the question decide; the others know better what makes two questions the same.
+BY_NUMBERS = tuple(name for name in ALL if name.startswith(("comparison__", "polynomials__", "algebra__")))
 
 
 def lines(*arguments, hash_seed="0"):
@@ -45,10 +47,10 @@ def test_questions_stay_what_they_were():
     # in the commit.
     digest = hashlib.sha256()
     for split in SPLITS:
-        source = ModularMath(ALL, seed=1).mixture(split)
-        for index in range(200):
+        source = ModularMath(registry.saxton(), seed=1).mixture(split)
+        for index in range(500):
             digest.update(repr(tuple(source[index])).encode())
-    assert digest.hexdigest()[:16] == "f9531e4e5286543d"
+    assert digest.hexdigest()[:16] == "9dd1b968d6d8b2a9"
 
 
 def test_a_question_is_a_function_of_seed_module_split_and_index():
@@ -66,31 +68,45 @@ def normalised(question):
     return " ".join(question.lower().split())
 
 
-@pytest.mark.parametrize("modules", [ALL, *[(name,) for name in ALL if name.startswith("numbers__")]])
-def test_no_question_in_two_splits(modules):
+SMALL = tuple(name for name in ALL if name.startswith(("measurement__", "probability__", "numbers__g")))
+
+
+@pytest.mark.parametrize(
+    ("modules", "counts"),
+    [(ALL, (70_000, 10_000, 10_000, 10_000)), *(((name,), (1500,) * len(SPLITS)) for name in SMALL)],
+)
+def test_no_question_in_two_splits(modules, counts):
     found: dict[str, str] = {}
-    for split in SPLITS:
+    for split, count in zip(SPLITS, counts, strict=True):
         if split == "extrapolate" and not any(registry.find(name).extrapolate for name in modules):
             continue
         source = ModularMath(modules, seed=0).mixture(split)
-        for index in range(6000):
+        for index in range(count):
             key = normalised(source[index].question)
             assert found.setdefault(key, split) == split, key
 
 
 @pytest.mark.slow
-def test_no_question_in_two_splits_over_a_million():
-    found: dict[bytes, str] = {}
-    for split, count in zip(SPLITS, (700_000, 120_000, 120_000, 100_000), strict=True):
+def test_no_question_in_two_splits_over_ten_million():
+    sets = []
+    # Ten times as much work is wasted on a held-out question as on one to train on.
+    for split, count in zip(SPLITS, (8_000_000, 700_000, 700_000, 600_000), strict=True):
         source = ModularMath(ALL, seed=0).mixture(split)
-        for index in range(count):
-            key = hashlib.blake2b(normalised(source[index].question).encode(), digest_size=12).digest()
-            assert found.setdefault(key, split) == split, source[index]
+        hashes = (
+            hashlib.blake2b(normalised(source[i].question).encode(), digest_size=8).digest() for i in range(count)
+        )
+        sets.append(np.unique(np.frombuffer(b"".join(hashes), np.uint64)))
+    for number, one in enumerate(sets):
+        for other in sets[number + 1 :]:
+            # Among ten million, two of these hashes fall together by chance once in 400,000 runs.
+            assert not np.intersect1d(one, other, assume_unique=True).size
 
 
 def test_splits_do_not_depend_on_the_seed():
     wanted = {
-        ModularMath(ALL, seed=seed).mixture("validation")[index].question for seed in (0, 1) for index in range(50)
+        ModularMath(BY_NUMBERS, seed=seed).mixture("validation")[index].question
+        for seed in (0, 1)
+        for index in range(50)
     }
     assert {split_of(question) for question in wanted} == {"validation"}
 
@@ -112,7 +128,7 @@ def test_three_quarters_are_trained_on():
 def test_sets_are_named_by_module():
     math = ModularMath(("numbers__gcd", "arithmetic__mul"))
     assert list(math.sets("interpolate")) == ["numbers__gcd", "arithmetic__mul"]
-    assert list(math.sets("extrapolate")) == ["arithmetic__mul"]
+    assert list(math.sets("extrapolate")) == ["arithmetic__mul_big"]
     assert math.sets("train")["numbers__gcd"][4] == QuestionSource(("numbers__gcd",), "train", 0)[4]
 
 
