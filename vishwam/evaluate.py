@@ -1,6 +1,7 @@
 """Exact match of a stored checkpoint, from what lies in its folder alone."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
 
         if not artifacts.is_name(checkpoint):
             raise BadInput(f"{checkpoint!r} is neither a folder nor entity/project/checkpoint-ID:alias")
+        say(f"fetching {checkpoint}")
         connect()
         folder = artifacts.fetch(checkpoint, state.folder() / "downloads")
     # A step's folder on this machine has its configuration one level up; an artifact holds all in one.
@@ -41,6 +43,7 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
         raise BadInput(f"{folder}: no checkpoint here (no config.gin in it or above it)")
     logged = json.loads((folder / "evaluation.json").read_text()) if (folder / "evaluation.json").exists() else {}
     count = count or logged.get("questions", QUESTIONS)
+    say(f"asking {count} questions a set")
     experiment = config.load([whole / "config.gin"]).experiment
 
     import jax
@@ -73,3 +76,8 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
         )
     Console().print(table)
     return 0
+
+
+def say(line: str) -> None:
+    """To stderr: the table alone is the result."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,15 +1,37 @@
 """Checkpoints by name: a local folder, or an artifact that W&B holds."""
 
+import http.client
+import ssl
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import wandb
 
 from vishwam.errors import BadInput
 
+ANSWER_SECONDS = 3.0
+
 
 def is_name(text: str) -> bool:
     """Whether `text` has the form entity/project/name:alias."""
     return text.count("/") == 2 and ":" in text.rpartition("/")[2]
+
+
+def insist_on_an_answer(url: str) -> None:
+    """The client itself would ask a dead server for many seconds, in silence.
+
+    Raises:
+        BadInput: nobody speaks HTTP there within `ANSWER_SECONDS`.
+    """
+    try:
+        urllib.request.urlopen(url, timeout=ANSWER_SECONDS).close()
+    except urllib.error.HTTPError:
+        pass  # Whatever it thinks of the address, it answers.
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        if not isinstance(reason, ssl.SSLError):  # The client may know certificates that Python does not.
+            raise BadInput(f"no W&B server answers at {url} ({reason})") from None
 
 
 def fetch(name: str, into: Path) -> Path:
@@ -18,8 +40,9 @@ def fetch(name: str, into: Path) -> Path:
     Files that are there already with the right contents are not downloaded again.
 
     Raises:
-        BadInput: the W&B in use has no such artifact.
+        BadInput: the W&B in use does not answer, or has no such artifact.
     """
+    insist_on_an_answer(wandb.setup().settings.base_url)
     try:
         artifact = wandb.Api().artifact(name, type="model")
     except (wandb.errors.CommError, ValueError) as error:
