@@ -61,6 +61,7 @@ def uses_embedded_server(environ: Mapping[str, str] = os.environ) -> bool:
     from wandb.sdk.lib import wbauth
 
     configured = wandb.setup().settings.base_url
+    wandb.teardown()  # Or the client would keep these settings, whatever `apply` says later.
     return wbauth.read_netrc_auth(host=configured) is None
 
 
