@@ -10,11 +10,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from vishwam.server import history, hyperband
+from vishwam.server import history, hyperband, trials
 from vishwam.server.store import Store
 from vishwam.server.web import Refused, json_response, read_body, user_of
 
-MAX_BYTES = 128 << 20
+MAX_BYTES = 32 << 20  # the client sends 10 MB at most
 ENDED = ("finished", "failed", "crashed", "killed", "preempted")
 _RUN = """SELECT runs.*, sweeps.config_json AS sweep_config FROM runs JOIN projects ON projects.id = runs.project_id
 LEFT JOIN sweeps ON sweeps.id = sweep_id
@@ -30,7 +30,7 @@ class Endpoint:
         user_of(self.store, request)
         body = await read_body(request, MAX_BYTES)
         try:
-            message = json.loads(body)
+            message = json.loads(str(body, "utf-8"))
         except (ValueError, RecursionError):
             raise Refused(400, "the body is not JSON") from None
         path = request.path_params
@@ -107,7 +107,11 @@ def _advance(db: sqlite3.Connection, run: dict[str, Any], message: dict[str, Any
         # It speaks, so it lives: the reaper had given it up too early.
         state, ended = "running", None
     db.execute("UPDATE runs SET heartbeat_at = ?, state = ?, ended_at = ? WHERE id = ?", (now, state, ended, run["id"]))
-    if state != run["state"] and run["sweep_id"] is not None:
+    if run["sweep_id"] is None:
+        return
+    if message.get("complete"):
+        trials.take_summary(db, run["id"], json.loads(run["sweep_config"]))
+    if state != run["state"]:
         from vishwam.server.scheduler import settle
 
         settle(db, run["sweep_id"])
@@ -159,4 +163,5 @@ def _judge(
     }
     eta = float(settings.get("eta", 3))
     strict = settings.get("strict") is True
-    return hyperband.stops(sign * best, values[run["id"]], list(values.values()), eta, strict)
+    at_band = values.get(run["id"], sign * best)
+    return hyperband.stops(sign * best, at_band, list(values.values()), eta, strict)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-# Read by SciPy's BLAS when it is loaded: on busy cores, threads that wait for each other take ten times longer than one.
+# Read by SciPy's BLAS when it is loaded: on busy cores, threads that wait for each other are ten times slower than one.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scipy.linalg import cho_solve, cholesky, solve_triangular

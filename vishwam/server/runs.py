@@ -191,7 +191,8 @@ def _sweep_id(context: Context, project: Row, name: str | None) -> int | None:
 def delete_run(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
         run = run_by_id(context, input["id"])
-        db.execute("UPDATE runs SET deleted_at = ? WHERE id = ?", (time.time(), run["id"]))
+        # Its point of a grid is free again: deleting runs and resuming the sweep runs them anew, as on W&B.
+        db.execute("UPDATE runs SET deleted_at = ?, grid_index = NULL WHERE id = ?", (time.time(), run["id"]))
         if input.get("deleteArtifacts"):
             db.execute("UPDATE artifacts SET state = 'DELETED' WHERE run_id = ?", (run["id"],))
     context.store.changes.publish(run["project_id"], run["id"])

@@ -4,17 +4,33 @@ Every distribution is its quantile function over (0, 1), so that one uniform num
 only knows uniform numbers (Optuna's) can drive them all. Nested `parameters` give nested values. No database, no clock.
 """
 
+import difflib
 import json
 import math
 import random
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import NormalDist
 from typing import Any
 
 METHODS = ("grid", "random", "bayes")
+_BOUNDS, _BELL, _SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
+# Distribution -> what it takes.
+DISTRIBUTIONS: dict[str, tuple[str, ...]] = {
+    "constant": ("value",),
+    "categorical": ("values", "probabilities"),
+    "categorical_w_probabilities": ("values", "probabilities"),
+    "int_uniform": _BOUNDS,
+    **dict.fromkeys(("uniform", "log_uniform", "log_uniform_values"), _BOUNDS),
+    **dict.fromkeys(("inv_log_uniform", "inv_log_uniform_values"), _BOUNDS),
+    **dict.fromkeys(("q_uniform", "q_log_uniform", "q_log_uniform_values"), (*_BOUNDS, "q")),
+    **dict.fromkeys(("normal", "log_normal"), _BELL),
+    **dict.fromkeys(("q_normal", "q_log_normal"), (*_BELL, "q")),
+    "beta": _SHAPE,
+    "q_beta": (*_SHAPE, "q"),
+}
 MAX_GRID_LEVELS = 100_000
 
 
@@ -48,8 +64,9 @@ class Parameter:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return None
         low, high = (1e-9, 1 - 1e-9)
-        slack = 1e-6 * max(abs(value), 1e-300)
-        if not self.quantile(low) - slack <= value <= self.quantile(high) + slack:
+        least, most = self.quantile(low), self.quantile(high)
+        slack = 1e-6 * (most - least)
+        if not least - slack <= value <= most + slack:
             return None
         # The first unit that reaches the value, then the last: the middle of its step where there are steps.
         ends = []
@@ -72,17 +89,26 @@ def space(config: dict[str, Any]) -> list[Parameter]:
     parameters = config.get("parameters")
     if not isinstance(parameters, dict) or not parameters:
         raise ValueError("a sweep needs parameters")
-    return _space(parameters, (), config.get("method") == "grid")
+    found = _space(parameters, (), config.get("method") == "grid")
+    names: set[str] = set()
+    for parameter in found:
+        if parameter.name in names:
+            raise ValueError(f"parameter {parameter.name}: there are two of that name, one of them nested")
+        names.add(parameter.name)
+    return found
 
 
 def _space(parameters: dict[str, Any], prefix: tuple[str, ...], grid: bool) -> list[Parameter]:
     found: list[Parameter] = []
-    for key, settings in parameters.items():
-        path = (*prefix, str(key))
+    for name, settings in parameters.items():
+        path = (*prefix, str(name))
         if not isinstance(settings, dict):
             raise ValueError(f"parameter {'.'.join(path)}: expected a mapping such as value: or values:")
-        if isinstance(settings.get("parameters"), dict):
-            found += _space(settings["parameters"], path, grid)
+        if "parameters" in settings:
+            nested = settings["parameters"]
+            if not isinstance(nested, dict) or not nested or len(settings) > 1:
+                raise ValueError(f"parameter {'.'.join(path)}: parameters must be a mapping of parameters, alone")
+            found += _space(nested, path, grid)
             continue
         try:
             parameter = _parameter(path, settings)
@@ -96,14 +122,20 @@ def _space(parameters: dict[str, Any], prefix: tuple[str, ...], grid: bool) -> l
 
 def _parameter(path: tuple[str, ...], settings: dict[str, Any]) -> Parameter:
     distribution = settings.get("distribution") or _infer(settings)
+    if distribution not in DISTRIBUTIONS:
+        raise ValueError(f"unknown distribution {distribution!r}{nearest(distribution, DISTRIBUTIONS)}")
+    for name in settings:
+        if name != "distribution" and name not in DISTRIBUTIONS[distribution]:
+            takes = ", ".join(DISTRIBUTIONS[distribution]) or "nothing"
+            raise ValueError(f"{name} has no meaning for distribution {distribution}, which takes {takes}")
     if distribution == "constant":
         return Parameter(path, levels=(settings["value"],) if "value" in settings else _missing("value"))
-    if distribution in ("categorical", "categorical_w_probabilities"):
+    if distribution.startswith("categorical"):
         values = settings.get("values")
         if not isinstance(values, list) or not values:
             raise ValueError("values must be a list that is not empty")
         weights = settings.get("probabilities")
-        if weights is None:
+        if weights is None and distribution == "categorical":
             return Parameter(path, levels=tuple(values))
         if not isinstance(weights, list) or len(weights) != len(values):
             raise ValueError("probabilities must be a list as long as values")
@@ -116,6 +148,12 @@ def _parameter(path: tuple[str, ...], settings: dict[str, Any]) -> Parameter:
         quantile = _rounded(quantile, settings.get("q", 1.0))
     steps = settings["max"] - settings["min"] + 1 if distribution == "int_uniform" else 0
     return Parameter(path, quantile=quantile, steps=steps, tails=distribution.endswith("normal"))
+
+
+def nearest(word: Any, known: Iterable[str], likeness: float = 0.6) -> str:
+    """ "; did you mean ...?" when something is near."""
+    found = difflib.get_close_matches(str(word)[:100], list(known), 1, likeness)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _missing(name: str) -> Any:
@@ -178,7 +216,7 @@ def _quantile(distribution: str, settings: dict[str, Any]) -> Callable[[float], 
         return inverse if kind == "normal" else lambda unit: math.exp(inverse(unit))
     if kind == "beta":
         return _beta(_number(settings.get("a", 1), "a"), _number(settings.get("b", 1), "b"))
-    raise ValueError(f"unknown distribution {distribution!r}")
+    raise AssertionError(distribution)
 
 
 def _logs(settings: dict[str, Any], values: bool) -> tuple[float, float]:
@@ -190,15 +228,12 @@ def _logs(settings: dict[str, Any], values: bool) -> tuple[float, float]:
     return low, high
 
 
-def _beta(a: float, b: float, cells: int = 4096) -> Callable[[float], float]:
-    """Quantiles of Beta(a, b) from its distribution function, tabulated by midpoints; within 1/4096."""
+def _beta(a: float, b: float) -> Callable[[float], float]:
     if a <= 0 or b <= 0:
         raise ValueError("a and b must be positive")
-    middles = [(index + 0.5) / cells for index in range(cells)]
-    logs = [(a - 1) * math.log(x) + (b - 1) * math.log1p(-x) for x in middles]
-    peak = max(logs)
-    total = list(accumulate(math.exp(value - peak) for value in logs))
-    return lambda unit: middles[min(bisect(total, unit * total[-1]), cells - 1)]
+    from scipy.special import betaincinv  # half a second that few sweeps need
+
+    return lambda unit: float(betaincinv(a, b, unit))
 
 
 def _rounded(quantile: Callable[[float], Any], q: Any) -> Callable[[float], Any]:

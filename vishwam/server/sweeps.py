@@ -5,9 +5,8 @@ import sqlite3
 import time
 from typing import Any
 
-import yaml
-
-from vishwam.server import hyperband, search, trials
+from vishwam.server import search, sweep_config, trials
+from vishwam.server.filters import matching
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
 from vishwam.server.queries import make_project, project_by_id
 from vishwam.server.runs import json_object, new_name
@@ -15,49 +14,6 @@ from vishwam.server.scheduler import LIVE
 from vishwam.server.web import Refused
 
 _STATES = ("PENDING", "RUNNING", "PAUSED", "STOPPED", "FINISHED", "CANCELED", "CRASHED")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MAX_CONFIG = 4 << 20
-
-
-def parse_config(text: str) -> Row:
-    """A sweep's YAML, checked as far as the scheduler depends on it; raises 400 with what is wrong."""
-    if len(text) > MAX_CONFIG:
-        raise Refused(400, "the sweep's configuration is too large")
-    try:
-        # Through JSON, so that what is kept is what can be sent; no NaN, no dates.
-        config = json.loads(json.dumps(yaml.load(text, _LOADER), allow_nan=False, default=str))
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise Refused(400, f"the sweep's configuration cannot be read: {str(error)[:300]}") from None
-    if not isinstance(config, dict):
-        raise Refused(400, "the sweep's configuration is not a mapping")
-    if config.get("method") not in search.METHODS:
-        raise Refused(400, f"method must be one of {', '.join(search.METHODS)}, not {config.get('method')!r}")
-    cap = config.get("run_cap")
-    if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
-        raise Refused(400, f"run_cap must be a positive integer, not {cap!r}")
-    metric = config.get("metric")
-    if metric is not None and (not isinstance(metric, dict) or not isinstance(metric.get("name"), str)):
-        raise Refused(400, "metric needs a name")
-    if metric is not None and metric.get("goal", "minimize") not in ("minimize", "maximize"):
-        raise Refused(400, f"metric: goal must be minimize or maximize, not {metric.get('goal')!r}")
-    if config["method"] == "bayes" and metric is None:
-        raise Refused(400, "method bayes needs a metric")
-    try:
-        search.space(config)
-        if config.get("early_terminate") is not None:
-            _check_early_stopping(config)
-    except ValueError as error:
-        raise Refused(400, str(error)) from None
-    return config
-
-
-def _check_early_stopping(config: Row) -> None:
-    settings = config["early_terminate"]
-    if not isinstance(settings, dict) or settings.get("type") != "hyperband":
-        raise ValueError("early_terminate: type must be hyperband")
-    if config.get("metric") is None:
-        raise ValueError("early_terminate: needs a metric")
-    hyperband.bands(settings)
 
 
 @field("Mutation.upsertSweep")
@@ -65,35 +21,72 @@ def upsert_sweep(_: Any, context: Context, input: Row) -> Row:
     state = input.get("state")
     if state is not None and state not in _STATES:
         raise Refused(400, f"{state!r} is not a sweep state")
-    with context.store.transaction() as db:
-        now = time.time()
+    warnings: list[str] = []
+    with context.store.transaction():
         known = _known(context, input)
         if known is None:
             if input.get("config") is None:
                 raise Refused(400, "a new sweep needs a configuration")
-            config = parse_config(input["config"])
-            project = make_project(
-                context,
-                input.get("entityName") or config.get("entity"),
-                input.get("projectName") or config.get("project"),
-            )
-            size = search.grid_size(search.space(config)) if config["method"] == "grid" else None
-            values = (
-                project["id"], new_name(), input.get("displayName") or config.get("name"),
-                input.get("description") or config.get("description"), input["config"], json.dumps(config),
-                config["method"], state or "PENDING", size, now, now,
-            )  # fmt: skip
-            sweep_id = db.execute(
-                "INSERT INTO sweeps (project_id, name, display_name, description, config, config_json, method, state, "
-                "grid_size, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                values,
-            ).lastrowid
+            config, warnings = sweep_config.parse(input["config"])
+            sweep_id = _insert(context, input, config)
         else:
             sweep_id = known["id"]
-            _change(context, known, input, now)
+            warnings = _change(context, known, input)
+        if input.get("priorRunsFilters"):
+            _adopt(context, sweep_id, input["priorRunsFilters"])
         sweep = context.one("SELECT * FROM sweeps WHERE id = ?", sweep_id) or {}
     context.store.changes.publish(sweep["project_id"], 0)
-    return {"sweep": sweep, "config_validation_warnings": []}
+    return {"sweep": sweep, "config_validation_warnings": warnings}
+
+
+def _insert(context: Context, input: Row, config: Row) -> int:
+    project = make_project(
+        context, input.get("entityName") or config.get("entity"), input.get("projectName") or config.get("project")
+    )
+    now = time.time()
+    values = (
+        project["id"], new_name(), input.get("displayName") or config.get("name"),
+        input.get("description") or config.get("description"), input["config"], json.dumps(config),
+        config["method"], input.get("state") or "PENDING", _grid_size(config), now, now,
+    )  # fmt: skip
+    made = context.db.execute(
+        "INSERT INTO sweeps (project_id, name, display_name, description, config, config_json, method, state, "
+        "grid_size, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        values,
+    )
+    assert made.lastrowid is not None
+    return made.lastrowid
+
+
+def _grid_size(config: Row) -> int | None:
+    """None when it is not a grid; what SQLite cannot count is as good as endless."""
+    size = search.grid_size(search.space(config)) if config["method"] == "grid" else None
+    return size if size is None else min(size, (1 << 63) - 1)
+
+
+def _adopt(context: Context, sweep_id: int, text: str) -> None:
+    """`wandb sweep --prior_run`: runs of the project that become trials of the sweep, though it did not begin them.
+
+    A grid leaves their points out, a bayes search learns from them; `run_cap` does not count them.
+    """
+    sweep = context.one("SELECT * FROM sweeps WHERE id = ?", sweep_id) or {}
+    filters = json_object("priorRunsFilters", text)
+    rows = context.all("SELECT * FROM runs WHERE project_id = ? AND deleted_at IS NULL", sweep["project_id"])
+    found = matching(rows, filters)
+    wanted = [part.get("name") for part in filters.get("$or") or [] if isinstance(part, dict)]
+    missing = sorted({str(name) for name in wanted if name} - {run["name"] for run in found})
+    if missing:
+        raise Refused(404, f"prior run {missing[0]}: there is no such run in the sweep's project")
+    for run in found:
+        if run["sweep_id"] not in (None, sweep_id):
+            raise Refused(400, f"prior run {run['name']} belongs to another sweep")
+        context.db.execute("UPDATE runs SET sweep_id = ? WHERE id = ?", (sweep_id, run["id"]))
+    config = json.loads(sweep["config_json"])
+    trials.measure(context.db, sweep_id, config)
+    trials.place(context.db, sweep_id, config)
+    context.db.execute(
+        "UPDATE sweeps SET prior_runs_json = ? WHERE id = ?", (json.dumps([run["name"] for run in found]), sweep_id)
+    )
 
 
 def _known(context: Context, input: Row) -> Row | None:
@@ -117,8 +110,9 @@ def set_state(db: sqlite3.Connection, sweep_id: int, state: str) -> None:
         db.execute(f"UPDATE runs SET stop_requested = 1 WHERE sweep_id = ? AND state IN {LIVE}", (sweep_id,))
 
 
-def _change(context: Context, sweep: Row, input: Row, now: float) -> None:
-    changes: Row = {"updated_at": now}
+def _change(context: Context, sweep: Row, input: Row) -> list[str]:
+    changes: Row = {"updated_at": time.time()}
+    warnings: list[str] = []
     if input.get("state"):
         set_state(context.db, sweep["id"], input["state"])
     if input.get("displayName"):
@@ -126,18 +120,18 @@ def _change(context: Context, sweep: Row, input: Row, now: float) -> None:
     if input.get("description"):
         changes["description"] = input["description"]
     if input.get("config"):
-        config = parse_config(input["config"])
+        config, warnings = sweep_config.parse(input["config"])
+        old = json.loads(sweep["config_json"])
         if config["method"] != sweep["method"]:
-            raise Refused(400, "a sweep's method cannot change")
-        begun = context.value("SELECT count(*) FROM runs WHERE sweep_id = ? AND grid_index IS NOT NULL", sweep["id"])
-        old, new = search.space(json.loads(sweep["config_json"])), search.space(config)
-        if begun and old != new:
-            raise Refused(400, "the parameters of a grid that has begun cannot change")
-        changes |= {"config": input["config"], "config_json": json.dumps(config)}
-        if config["method"] == "grid":
-            changes["grid_size"] = search.grid_size(new)
+            raise Refused(400, f"method: a sweep that is {sweep['method']} cannot become {config['method']}")
+        changes |= {"config": input["config"], "config_json": json.dumps(config), "grid_size": _grid_size(config)}
+        if (config.get("metric"), config.get("early_terminate")) != (old.get("metric"), old.get("early_terminate")):
+            trials.measure(context.db, sweep["id"], config)
+        if config["parameters"] != old["parameters"]:
+            trials.place(context.db, sweep["id"], config)
     assignments = ", ".join(f"{column} = ?" for column in changes)
     context.db.execute(f"UPDATE sweeps SET {assignments} WHERE id = ?", (*changes.values(), sweep["id"]))
+    return warnings
 
 
 # Agents
