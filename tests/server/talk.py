@@ -64,13 +64,16 @@ class Talk:
         assert status == 200, reply
 
     def artifact(
-        self, project: str, run: str, name: str, files: dict[str, bytes], base: str | None = None, commit: bool = True
-    ) -> str:
-        """The id of a version of `files`, over those of `base` when that is given; on its way without `commit`."""
+        self, project: str, run: str, name: str, files: dict[str, bytes], base: str | None = None, commit: bool = True,
+        extra: dict[str, Any] | None = None,
+    ) -> str:  # fmt: skip
+        """The id of a version of `files`, over those of `base` when that is given; on its way without `commit`.
+
+        `extra`: entries of the manifest for which nothing is sent.
+        """
         md5 = {path: base64.b64encode(hashlib.md5(contents).digest()).decode() for path, contents in files.items()}
-        manifest = json.dumps(
-            {"version": 1, "contents": {path: {"digest": md5[path], "size": len(files[path])} for path in files}}
-        ).encode()
+        entries: dict[str, Any] = {path: {"digest": md5[path], "size": len(files[path])} for path in files}
+        manifest = json.dumps({"version": 1, "contents": entries | (extra or {})}).encode()
         made = self.graphql(
             "mutation M($input: CreateArtifactInput!) { createArtifact(input: $input) { artifact { id } } }",
             input={

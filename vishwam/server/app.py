@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
+import shutil
 import signal
 import sqlite3
 import sys
@@ -41,7 +43,10 @@ from vishwam.server.web import Refused, refusal, user_of
 
 log = logging.getLogger("vishwam.server")
 REAP_EVERY_SECONDS = 10.0
-_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+# What says that nothing can be stored now; SQLite's extended codes carry these in their lowest byte.
+_SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS)
+_COMPLAIN_SECONDS = 60.0
 LOST_SECONDS = 300.0  # the client speaks every 15 to 30 s; W&B waits as long
 AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s: when it is silent too, machine or shell are gone
 
@@ -53,6 +58,8 @@ def create_app(store: Store, open_pages: bool) -> Starlette:
     async def run_graphql(request: Request) -> Response:
         request.state.user = user_of(store, request)
         return await endpoint(request)
+
+    storage_failed = StorageFailed(store.folder)
 
     async def ready(_: Request) -> Response:
         return PlainTextResponse(store.instance())
@@ -83,9 +90,11 @@ def create_app(store: Store, open_pages: bool) -> Starlette:
         lifespan=lifespan,
         exception_handlers={
             Refused: _refused,
-            UnicodeEncodeError: _not_text,
-            sqlite3.OperationalError: _storage_failed,
-            OSError: _storage_failed,
+            UnicodeEncodeError: _no_value,
+            OverflowError: _no_value,
+            RecursionError: _no_value,
+            sqlite3.OperationalError: storage_failed,
+            OSError: storage_failed,
         },
     )
 
@@ -95,17 +104,34 @@ async def _refused(_: Request, error: Exception) -> Response:
     return refusal(error)
 
 
-async def _not_text(_: Request, __: Exception) -> Response:
-    return refusal(Refused(400, "half a surrogate pair is no text"))
+async def _no_value(_: Request, error: Exception) -> Response:
+    what = {UnicodeEncodeError: "half a surrogate pair is no text", OverflowError: "a number is out of range"}
+    return refusal(Refused(400, what.get(type(error), "nested too deeply")))
 
 
-async def _storage_failed(_: Request, error: Exception) -> Response:
-    """Disk full, or gone: the client keeps what it has and tries again."""
-    code = getattr(error, "sqlite_errorcode", None) or getattr(error, "errno", None)
-    if code not in _FULL:
-        raise error
-    log.error("storage failed: %s", error)
-    return refusal(Refused(507, f"the server cannot store this: {error}"))
+class StorageFailed:
+    """Disk full, or gone: 507, and a line in the log a minute; the client keeps what it has and tries again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.complained = folder, -math.inf
+
+    async def __call__(self, _: Request, error: Exception) -> Response:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            return refusal(Refused(503, "another process is changing the data; try again"))
+        if not is_storage_failure(error):
+            raise error
+        if time.monotonic() - self.complained > _COMPLAIN_SECONDS:
+            self.complained = time.monotonic()
+            free = shutil.disk_usage(self.folder).free / 1e6
+            log.error(
+                "nothing can be stored in %s (%s; %.0f MB free): clients wait and retry", self.folder, error, free
+            )
+        return refusal(Refused(507, f"the server cannot store this: {error}"))
+
+
+def is_storage_failure(error: Exception) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & 0xFF in _SQLITE_FULL if code is not None else getattr(error, "errno", None) in _FULL
 
 
 # The reaper
@@ -127,8 +153,10 @@ async def reap_forever(store: Store) -> None:
                 if not found:
                     break
                 await asyncio.sleep(0)  # others first: this only makes the pages faster
-        except Exception:
-            log.exception("the reaper failed, and tries again in %d s", REAP_EVERY_SECONDS)
+        except Exception as error:
+            # A full disk is told of once, where clients hear of it.
+            if not is_storage_failure(error):
+                log.exception("the reaper failed, and tries again in %d s", REAP_EVERY_SECONDS)
 
 
 def reap(store: Store, now: float, since: float = 0.0) -> None:

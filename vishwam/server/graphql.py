@@ -33,7 +33,11 @@ from vishwam.server.web import Refused, json_response, read_body
 if TYPE_CHECKING:
     from vishwam.server.scheduler import Scheduler
 
-MAX_DOCUMENT_BYTES = 64 << 20
+MAX_BYTES = 16 << 20  # a request; an artifact's files come 10,000 at a time, in 4 MB
+MAX_NODES = 500_000  # keys, objects and lists of a request
+# The client's largest document has 2,200 characters, 250 tokens, and fields 11 deep.
+MAX_DOCUMENT, MAX_TOKENS, MAX_DEPTH = 50_000, 2_000, 24
+MAX_RESOLVED = 250_000  # resolvers run for one request, about 3 s; a page of 1,000 runs takes 40,000
 _RULES = [rule for rule in graphql.specified_rules if rule is not graphql.NoUnusedVariablesRule]
 _RESOLVERS: dict[str, Callable[..., Any]] = {}
 
@@ -50,6 +54,7 @@ class Context:
     user: Row
     base_url: str
     cache: dict[Any, Any] = data_field(default_factory=dict)
+    budget: int = MAX_RESOLVED
 
     def one(self, sql: str, *values: Any) -> Row | None:
         row = self.db.execute(sql, values).fetchone()
@@ -167,16 +172,26 @@ def schema() -> graphql.GraphQLSchema:
 
 def _adapt(function: Callable[..., Any]) -> Callable[..., Any]:
     def resolve(parent: Any, info: GraphQLResolveInfo, **arguments: Any) -> Any:
+        info.context.budget -= 1
+        if info.context.budget < 0:
+            raise _TooExpensive
         return function(parent, info.context, **arguments)
 
     return resolve
 
 
+class _TooExpensive(BaseException):
+    """Ends an execution; an Exception would only make one field of it null."""
+
+
 @functools.lru_cache(maxsize=512)
 def _prepare(text: str) -> tuple[graphql.DocumentNode, bool]:
     """The validated document, and whether it changes anything."""
+    if len(text) > MAX_DOCUMENT:
+        raise Refused(413, f"a query of more than {MAX_DOCUMENT} characters")
     try:
-        document = graphql.parse(text, no_location=True, max_tokens=20_000)
+        document = graphql.parse(text, no_location=True, max_tokens=MAX_TOKENS)
+        _check_depth(document)
         errors = graphql.validate(schema(), document, _RULES, max_errors=5)
     except RecursionError:
         raise Refused(400, "the query is nested too deeply") from None
@@ -188,6 +203,34 @@ def _prepare(text: str) -> tuple[graphql.DocumentNode, bool]:
     return document, any(node.operation is graphql.OperationType.MUTATION for node in operations)
 
 
+def _check_depth(document: graphql.DocumentNode) -> None:
+    """Fields within fields, through fragments, too; before the rules, some of which are quadratic."""
+    fragments = {
+        node.name.value: node for node in document.definitions if isinstance(node, graphql.FragmentDefinitionNode)
+    }
+
+    spreads = 0
+
+    def walk(node: Any, depth: int, inside: frozenset[str]) -> None:
+        nonlocal spreads
+        if depth > MAX_DEPTH:
+            raise Refused(400, f"the query is nested more than {MAX_DEPTH} deep")
+        for inner in node.selection_set.selections if node.selection_set else ():
+            if isinstance(inner, graphql.FragmentSpreadNode):
+                name = inner.name.value
+                if name in fragments and name not in inside:
+                    spreads += 1
+                    if spreads > MAX_TOKENS:
+                        raise Refused(400, "the query's fragments multiply")
+                    walk(fragments[name], depth, inside | {name})
+            else:
+                walk(inner, depth + isinstance(inner, graphql.FieldNode), inside)
+
+    for node in document.definitions:
+        if isinstance(node, graphql.OperationDefinitionNode):
+            walk(node, 0, frozenset())
+
+
 class Endpoint:
     """POST /graphql."""
 
@@ -196,7 +239,7 @@ class Endpoint:
         self.readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
 
     async def __call__(self, request: Request) -> Response:
-        body = await read_body(request, MAX_DOCUMENT_BYTES)
+        body = await read_body(request, MAX_BYTES)
         text, variables, operation = _request_of(body)
         document, mutation = _prepare(text)
         user, base_url = request.state.user, str(request.base_url).rstrip("/")
@@ -208,8 +251,8 @@ class Endpoint:
                     schema(), document, context_value=context, variable_values=variables, operation_name=operation,
                     field_resolver=_default,
                 )  # fmt: skip
-            except RecursionError:
-                raise Refused(400, "the query is nested too deeply") from None
+            except _TooExpensive:
+                raise Refused(400, "the query asks for too much at once") from None
 
         if mutation:
             result = execute(self.store.writer)
@@ -222,8 +265,10 @@ class Endpoint:
 
 
 def _request_of(body: bytes) -> tuple[str, dict[str, Any], str | None]:
+    if sum(map(body.count, (b":", b"{", b"["))) > 2 * MAX_NODES:
+        raise Refused(413, f"a request of more than {MAX_NODES} keys")
     try:
-        request = json.loads(body)
+        request = json.loads(str(body, "utf-8"))  # of bytes, it takes halves of surrogate pairs, too
     except (ValueError, RecursionError):
         raise Refused(400, "the body is not JSON") from None
     if not isinstance(request, dict) or not isinstance(request.get("query"), str):

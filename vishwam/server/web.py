@@ -51,9 +51,19 @@ async def read_body(request: Request, limit: int) -> bytes:
                 raise Refused(400, "the body is not gzip") from None
         size += len(piece)
         if size > limit:
+            pieces.clear()
+            await _hear_out(request, 8 * limit)
             raise Refused(413, f"the body is larger than {limit} bytes")
         pieces.append(piece)
     return b"".join(pieces)
+
+
+async def _hear_out(request: Request, most: int) -> None:
+    """Throws away what is still coming: a client that is cut off while it sends never reads why, and tries again."""
+    async for piece in request.stream():
+        most -= len(piece)
+        if most < 0:
+            return
 
 
 async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
