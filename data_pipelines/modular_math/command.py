@@ -5,7 +5,7 @@ import sys
 from json.encoder import encode_basestring_ascii as quoted
 
 from data_pipelines import BadInput
-from data_pipelines.modular_math import registry
+from data_pipelines.modular_math import registry, table
 from data_pipelines.modular_math.source import ModularMath
 from data_pipelines.splits import SPLITS
 
@@ -24,13 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", metavar="S", help=f"{', '.join(SPLITS)} (default: train)")
     parser.add_argument("--count", type=int, default=10, metavar="N", help="how many (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other questions (default: 0)")
+    parser.add_argument("--table", action="store_true", help="print instead what each module's sets draw from")
     parser.add_argument("--difficulty", default="all", help="easy, medium or hard thirds of the training range, or all")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints `{"module", "question", "answer", "index"}` lines. Raises BadInput for an unknown name or a negative
-    count.
+    """Prints `{"module", "question", "answer", "index"}` lines, or the table of modules. Raises BadInput for an unknown
+    name or a negative count.
     """
+    if args.table:
+        print(table.markdown(), end="")
+        return 0
     if args.count < 0:
         raise BadInput(f"--count {args.count} is negative")
     asked = ",".join(args.module or ["all"]).split(",")

@@ -16,6 +16,8 @@ _LENGTH = 1 << 48
 # A split holds an eighth of all questions or more: so many misses mean that there are hardly any questions at all.
 _MOST_CANDIDATES = 5_000
 _SHARED_BY = 4
+# Of a module that others ask through: three quarters of a digit, the easiest of Saxton et al. shared by four.
+_LEAST_SHARE = 12
 
 
 class Question(NamedTuple):
@@ -53,7 +55,7 @@ class _Generator:
                 count = context.between(fewest, most)
                 # Deeper than Saxton et al. go, each module keeps what it has there at the least.
                 entropy //= min(count, _SHARED_BY)
-                context.start(count - 1, entropy)
+                context.start(count - 1, max(entropy, _LEAST_SHARE))
             else:
                 context.start(0, 0)
             try:

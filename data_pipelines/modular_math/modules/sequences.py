@@ -12,7 +12,7 @@ _MORE = ((), (4, -4), (10, 0, -10), (17, 6, -6, -17))
 
 @module("algebra__sequence_next_term", sizes="the polynomial's coefficients share the digits")
 def next_term(context: Context, entropy: int) -> tuple[str, str]:
-    """The next of the values of a polynomial of degree 1 to 3 at 1, 2, 3, ..."""
+    """The next of the values of a polynomial of degree 1 to 3 at 1, 2, 3 and so on."""
     coefficients = _polynomial(context, entropy)
     *shown, last = _terms(context, coefficients, 1)
     return context.choice(_NEXT).format(", ".join(shown)), last

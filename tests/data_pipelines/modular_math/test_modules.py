@@ -10,7 +10,7 @@ from tests.data_pipelines.modular_math.quantities import number_in_words, symbol
 from tests.data_pipelines.modular_math.solve import agrees
 
 ALL = registry.names()
-BEYOND = [name for name in ALL if registry.find(name).extrapolate]
+BEYOND = [name for name in registry.saxton() if registry.find(name).extrapolate]
 # By topic: a name alone, or with + also composed, or with / only as an extrapolation set of the name before the slash.
 SAXTON = {
     "algebra": "linear_1d+ linear_2d+ polynomial_roots+ polynomial_roots/big sequence_next_term sequence_nth_term",
@@ -63,7 +63,8 @@ def test_composed_questions_use_all_that_they_define(name):
         sentences = re.split(r"(?<=\.) (?=[A-Z])", question)
         # Some modules write f(3) or 3*(4 - 2) where they are asked to, and define no letter for it.
         composed += len(sentences) > 1
-        for place, sentence in enumerate(sentences[:-1]):
+        told = [sentence for sentence in sentences[:-1] if sentence.startswith(("Let ", "Suppose "))]
+        for place, sentence in enumerate(told):
             kinds.add(re.sub(r"[^A-Za-z ]|\b[a-z]\b", "", sentence))
             used = set(re.findall(r"\b[a-z]\b", " ".join(sentences[place + 1 :])))
             defined = set(re.findall(r"\b[a-z]\b", sentence))
@@ -182,7 +183,7 @@ def test_every_module_draws_at_every_difficulty(difficulty):
         source = math.mixture(split)
         for index in range(400):
             asked = source[index]
-            assert asked.answer and len(asked.question) <= 160
+            assert asked.answer and (len(asked.question) <= 160 or asked.module.startswith("words__"))
 
 
 ADD = "arithmetic__add_or_sub"
