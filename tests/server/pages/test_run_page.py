@@ -1,6 +1,12 @@
+import base64
+import json
+
 from tests.server.pages.looking import COLORS, ink, until
 from tests.server.pages.world import final_metrics, trial_rows
 
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
 CONFIG = {"position": "place", "learning_rate": 0.004, "model": {"layers": 2}}
 
 
@@ -69,3 +75,85 @@ def test_the_projects_page_lists_runs_sweeps_and_reports(site, page):
     page.locator(".projects a", has_text="lists").click()
     page.get_by_role("link", name="sums").click()
     assert page.locator("h1").inner_text() == "sums"
+
+
+def test_settings_beside_the_sweeps_best_and_how_to_make_it_again(site, page):
+    world = site.world("again")
+    sweep = site.call(world.sweep)
+    gin = "learning_rate = 0.02\n" * 20
+    for name, rate, loss in (("good", 0.004, 0.1), ("poor", 0.02, 0.9)):
+        config = {"position": "place", "learning_rate": rate, "steps": 9, "gin_config": gin}
+        run = site.call(world.run, name, config, sweep, state="finished")
+        site.call(world.log, run, [{"train/step": 1, "validation/loss": loss}])
+    told = {
+        "program": "/home/x/.venv/bin/vishwam",
+        "args": ["train", "gin/math.gin", "learning_rate=0.02", "name=two words"],
+        "git": {"remote": "https://example.org/r.git", "commit": "abc123"},
+        "python": "CPython 3.11.7",
+    }
+    site.call(world.file, run, "wandb-metadata.json", json.dumps(told).encode())
+    page.goto(f"{site.url}/local/again/runs/poor")
+    row = until(lambda: page.locator("#config tr.differs").all_inner_texts())
+    assert [text.split() for text in row] == [["learning_rate", "0.02", "best", "0.004"]]
+    lines = page.locator("#again pre").first.inner_text().splitlines()
+    assert lines[0].startswith("git clone https://example.org/r.git")
+    assert lines[1:] == ["git checkout abc123", "vishwam train gin/math.gin learning_rate=0.02 'name=two words'"]
+    page.locator("#again summary", has_text="gin_config").click()
+    assert page.locator("#again details pre").inner_text().count("0.02") == 20
+    page.get_by_text("Where it ran").click()
+    assert "CPython 3.11.7" in page.locator("#remake").inner_text()
+
+
+def test_tables_page_sort_and_filter_and_media_go_back_in_time(site, page):
+    world = site.world("tables")
+    run = site.call(world.run, "r1", CONFIG)
+    rows = [[i, f"row {i}", (7 * i) % 123] for i in range(123)]
+    site.call(world.table, run, "samples", ["i", "name", "mixed"], rows)
+    for step in range(3):
+        path = f"media/images/p_{step}.png"
+        site.call(world.file, run, path, PIXEL)
+        site.call(world.log, run, [{"train/step": step, "p": {"_type": "image-file", "path": path}}])
+    page.goto(f"{site.url}/local/tables/runs/r1")
+    table = page.locator("#media figure", has_text="samples")
+
+    def column(place):
+        return table.locator(f"tbody td:nth-child({place})").all_inner_texts()
+
+    until(lambda: column(1) == [str(i) for i in range(50)])
+    assert "1–50 of 123 rows" in table.inner_text()
+    table.get_by_role("button", name="Next").click()
+    until(lambda: column(1)[0] == "50")
+    table.get_by_role("button", name="mixed").click()
+    until(lambda: column(3)[:3] == ["0", "1", "2"])
+    table.get_by_role("button", name="mixed").click()
+    until(lambda: column(3)[:3] == ["122", "121", "120"])
+    table.get_by_label("Filter rows of samples").fill("row 11")
+    until(lambda: sorted(column(2)) == sorted(["row 11", *(f"row 11{i}" for i in range(10))]))
+    picture = page.locator("#media img")
+    assert picture.get_attribute("src").endswith("p_2.png")
+    page.get_by_label("Step of p").fill("0")
+    until(lambda: picture.get_attribute("src").endswith("p_0.png"))
+
+
+def test_a_run_is_stopped_from_its_page_and_metrics_are_searched(site, page):
+    world = site.world("stopped")
+    run = site.call(world.run, "r1", CONFIG)
+    site.call(
+        world.log, run, [{"train/step": i, "train/loss": 1.0 / (i + 1), "train/tokens": 64 * i} for i in range(9)]
+    )
+    site.call(world.log, run, [{"train/step": 10, "memory/host_rss": 5e8, "other/x": 1}])
+    page.goto(f"{site.url}/local/stopped/runs/r1")
+    until(lambda: page.locator(".chart:visible").count() == 4)
+    page.get_by_label("Search metrics").fill("loss")
+    until(lambda: page.locator(".chart:visible").all_inner_texts()[0].startswith("train/loss"))
+    assert page.locator(".chart:visible").count() == 1
+    # Over tokens: the last point stands at 512.
+    page.get_by_role("button", name="Tokens").click()
+    last = """() => document.querySelector("#groups .chart:not([hidden]) .plot").chart.plot?.data[0].at(-1)"""
+    until(lambda: page.evaluate(last) == 512)
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop for good?").click()
+    until(lambda: page.get_by_role("button", name="Stopping").count() == 1)
+    read = site.store.writer.execute
+    asked = site.call(lambda: read("SELECT stop_requested FROM runs WHERE id = ?", (run,)).fetchone()[0])
+    assert asked == 1

@@ -4,7 +4,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from vishwam.server import history
@@ -141,6 +141,59 @@ class World:
         path = f"media/table/{key}_0.table.json"
         self.file(run, path, json.dumps({"columns": columns, "data": data}).encode())
         self.log(run, [], **{key: {"_type": "table-file", "path": path, "ncols": len(columns), "nrows": len(data)}})
+
+    def artifact(
+        self,
+        name: str,
+        kind: str,
+        run: int | None,
+        files: dict[str, bytes],
+        aliases: Sequence[str] = (),
+        **columns: Any,
+    ) -> int:
+        """Another version of an artifact, as a commit leaves it; returns its row id."""
+        now = time.time()
+        with self.store.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO artifact_collections (project_id, kind, type, name, created_at, updated_at) "
+                "VALUES (?, 'sequence', ?, ?, ?, ?)",
+                (self.project_id, kind, name, now, now),
+            )
+            found = "SELECT id FROM artifact_collections WHERE project_id = ? AND name = ?"
+            collection = db.execute(found, (self.project_id, name)).fetchone()[0]
+            count = "SELECT COUNT(*) FROM memberships WHERE collection_id = ?"
+            version = db.execute(count, (collection,)).fetchone()[0]
+            blobs = {path: self.store.blob_from_bytes(data) for path, data in files.items()}
+            values = {
+                "collection_id": collection,
+                "version_index": version,
+                "digest": f"{name} {version}",
+                "state": "COMMITTED",
+                "run_id": run,
+                "size": sum(blob.size for blob in blobs.values()),
+                "file_count": len(files),
+                "created_at": now,
+                "updated_at": now,
+            } | columns
+            marks = ", ".join("?" * len(values))
+            number = db.execute(
+                f"INSERT INTO artifacts ({', '.join(values)}) VALUES ({marks})", tuple(values.values())
+            ).lastrowid
+            for path, blob in blobs.items():
+                row = (number, path, blob.md5, blob.size, blob.sha256)
+                db.execute("INSERT INTO artifact_files VALUES (?, ?, ?, ?, ?, NULL)", row)
+            db.execute(
+                "INSERT INTO memberships (collection_id, artifact_id, version_index, created_at) VALUES (?, ?, ?, ?)",
+                (collection, number, version, now),
+            )
+            for alias in ("latest", *aliases):
+                db.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (collection, alias, number))
+        self.store.changes.publish(self.project_id, run or 0)
+        return int(number or 0)
+
+    def use(self, run: int, artifact: int) -> None:
+        with self.store.transaction() as db:
+            db.execute("INSERT INTO artifact_uses VALUES (?, ?, ?)", (run, artifact, time.time()))
 
     def report(self, title: str, spec: dict, description: str = "") -> str:
         """Stores a report as `upsertView` does; returns its slug."""

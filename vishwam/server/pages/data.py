@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import curves, queries, report, runsets, scores, tables
+from vishwam.server.pages import again, artifacts, curves, queries, report, runsets, scores, tables
 from vishwam.server.pages.importance import importance
 from vishwam.server.store import Store
 from vishwam.server.web import read_body
@@ -74,13 +74,28 @@ def data_routes(store: Store) -> list[BaseRoute]:
     def media(db: sqlite3.Connection, project: dict, request: Request) -> object:
         return tables.media_steps(db, run_of(db, project, request), request.query_params.get("key", ""))
 
-    def file(request: Request) -> Response:
-        db = store.reader()
-        project = queries.project(db, request.path_params["entity"], request.path_params["project"])
-        rows = queries.run_rows(db, project["id"], names=[request.path_params["run"]]) if project else []
-        row = tables.file_row(db, rows[0]["id"], request.path_params["path"]) if rows else None
-        if row is None:
-            raise HTTPException(404, "no such file")
+    def run_page(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+        row = run_of(db, project, request)
+        sweep = _sweep(db, project, row["sweep_name"])
+        (found,) = queries.runs([row], sweep["config"] if sweep else None)
+        best = _best(db, project, sweep) if sweep else None
+        return {
+            "run": found,
+            "best": best if best and best["id"] != found["id"] else None,
+            "again": {"command": again.command(again.metadata(store, db, row["id"]), row)},
+            "metrics": curves.metric_keys(db, [row]),
+            "system": curves.metric_keys(db, [row], curves.EVENTS),
+            "files": [
+                {"name": file["name"], "size": file["size"], "updated": file["updated_at"]}
+                for file in queries.files(db, row["id"])
+            ],
+            "alerts": queries.alerts(db, row["id"]),
+            "exit_code": row["exit_code"],
+            "artifacts": queries.artifacts(db, row["id"]),
+            "lines": row["log_lines"],
+        }
+
+    def contents(row: sqlite3.Row) -> Response:
         kind = tables.content_type(row["name"])
         # Anything but a picture is downloaded, never shown: a run's files are not this server's pages.
         return FileResponse(
@@ -90,6 +105,26 @@ def data_routes(store: Store) -> list[BaseRoute]:
             content_disposition_type="inline" if kind else "attachment",
             headers={"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"},
         )
+
+    def file(request: Request) -> Response:
+        db = store.reader()
+        project = queries.project(db, request.path_params["entity"], request.path_params["project"])
+        rows = queries.run_rows(db, project["id"], names=[request.path_params["run"]]) if project else []
+        row = tables.file_row(db, rows[0]["id"], request.path_params["path"]) if rows else None
+        if row is None:
+            raise HTTPException(404, "no such file")
+        return contents(row)
+
+    def artifact_file(request: Request) -> Response:
+        db = store.reader()
+        parts = request.path_params
+        project = queries.project(db, parts["entity"], parts["project"])
+        found = artifacts.versions(db, project["id"], parts["name"]) if project else []
+        version = artifacts.choose(found, parts["version"])
+        row = artifacts.file_row(db, version["row"], parts["path"]) if version else None
+        if row is None:
+            raise HTTPException(404, "no such file")
+        return contents(row)
 
     async def curve_columns(request: Request) -> Response:
         try:
@@ -112,7 +147,7 @@ def data_routes(store: Store) -> list[BaseRoute]:
 
     return [
         Route("/-/data/runs", reading(_runs)),
-        Route("/-/data/run", reading(_run)),
+        Route("/-/data/run", reading(run_page)),
         Route("/-/data/console", reading(_console)),
         Route("/-/data/table", reading(table)),
         Route("/-/data/media", reading(media)),
@@ -121,6 +156,8 @@ def data_routes(store: Store) -> list[BaseRoute]:
         Route("/-/data/grid", reading(_grid)),
         Route("/-/data/curves", curve_columns, methods=["POST"]),
         Route("/-/data/changes", changes),
+        Route("/-/data/artifact", reading(_artifact)),
+        Route("/-/artifact/{entity}/{project}/{name}/{version}/{path:path}", artifact_file),
         Route("/-/files/{entity}/{project}/{run}/{path:path}", file),
     ]
 
@@ -152,15 +189,17 @@ def _sweep(db: sqlite3.Connection, project: dict, name: str | None) -> dict | No
 
 
 def _runs(db: sqlite3.Connection, project: dict, request: Request) -> dict:
-    """Runs of a sweep, or of the project, with the metrics they logged, the knobs that differ and the best."""
+    """Runs of a sweep, of the project, or those named, with their metrics, the knobs that differ and the best."""
     name = request.query_params.get("sweep")
     sweep = _sweep(db, project, name)
     if name and sweep is None:
         raise HTTPException(404, "no such sweep")
-    rows = queries.run_rows(db, project["id"], sweep["row"] if sweep else None)
+    rows = queries.run_rows(
+        db, project["id"], sweep["row"] if sweep else None, request.query_params.getlist("run") or None
+    )
     found = queries.runs(rows, sweep["config"] if sweep else None)
     answer = {
-        "runs": found,
+        "runs": [queries.brief(run) for run in found],
         "metrics": curves.metric_keys(db, rows),
         "knobs": queries.varied_knobs(found, sweep["config"] if sweep else None),
     }
@@ -180,22 +219,23 @@ def _runs(db: sqlite3.Connection, project: dict, request: Request) -> dict:
     return answer
 
 
-def _run(db: sqlite3.Connection, project: dict, request: Request) -> dict:
-    row = run_of(db, project, request)
-    sweep = _sweep(db, project, row["sweep_name"])
-    (found,) = queries.runs([row], sweep["config"] if sweep else None)
+def _best(db: sqlite3.Connection, project: dict, sweep: dict) -> dict | None:
+    """The best run of a sweep: {'id', 'label', 'config'}."""
+    found = queries.runs(queries.run_rows(db, project["id"], sweep["row"]), sweep["config"])
+    best = queries.best(found, sweep["metric"])
+    return {key: best[key] for key in ("id", "label", "config")} if best else None
+
+
+def _artifact(db: sqlite3.Connection, project: dict, request: Request) -> dict:
+    found = artifacts.versions(db, project["id"], request.query_params.get("name", ""))
+    version = artifacts.choose(found, request.query_params.get("version"))
+    if version is None:
+        raise HTTPException(404, "no such artifact")
     return {
-        "run": found,
-        "metrics": curves.metric_keys(db, [row]),
-        "system": curves.metric_keys(db, [row], curves.EVENTS),
-        "files": [
-            {"name": file["name"], "size": file["size"], "updated": file["updated_at"]}
-            for file in queries.files(db, row["id"])
-        ],
-        "alerts": queries.alerts(db, row["id"]),
-        "exit_code": row["exit_code"],
-        "artifacts": queries.artifacts(db, row["id"]),
-        "lines": row["log_lines"],
+        "version": version,
+        "versions": found,
+        "files": artifacts.files(db, version["row"]),
+        "lineage": artifacts.lineage(db, version),
     }
 
 
@@ -261,7 +301,7 @@ def _grid(db: sqlite3.Connection, project: dict, request: Request) -> dict:
     for run in found:
         run["label"] = queries.label(run, knobs)
     return {
-        "runs": sorted(found, key=lambda run: run["created"]),
+        "runs": [queries.brief(run) for run in sorted(found, key=lambda run: run["created"])],
         "order": [run["id"] for run in found],
         "metrics": curves.metric_keys(db, [row for row in rows if row["name"] in chosen]),
         "elsewhere": elsewhere,

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import queries, report
+from vishwam.server.pages import again, artifacts, queries, report
 from vishwam.server.store import Store
 
 STATIC = Path(str(resources.files("vishwam.server.pages"))) / "static"
@@ -98,6 +98,7 @@ def page_routes(store: Store) -> list[BaseRoute]:
             project=project,
             sweeps=queries.sweeps(db, project["id"]),
             reports=reports,
+            artifacts=artifacts.collections(db, project["id"]),
             page={"entity": project["entity"], "project": project["name"]},
         )
 
@@ -107,7 +108,8 @@ def page_routes(store: Store) -> list[BaseRoute]:
             return missing(f"a run {request.path_params['run']} in {project['entity']}/{project['name']}")
         (run,) = queries.runs(rows)
         page = {"entity": project["entity"], "project": project["name"], "run": run["id"]}
-        return render("run.html", project=project, run=run, row=dict(rows[0]), page=page)
+        machine = again.machine(again.metadata(store, db, rows[0]["id"]))
+        return render("run.html", project=project, run=run, row=dict(rows[0]), machine=machine, page=page)
 
     def sweep_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:
         found = queries.sweeps(db, project["id"], request.path_params["sweep"])
@@ -136,6 +138,23 @@ def page_routes(store: Store) -> list[BaseRoute]:
         values: dict[str, Any] = {"blocks": report.blocks(spec), "markdown": report.markdown, "width": width}
         return render("report.html", project=project, view=view, page=page, **values)
 
+    def artifact_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:
+        name, wanted = request.path_params["name"], request.path_params.get("version")
+        version = artifacts.choose(artifacts.versions(db, project["id"], name), wanted)
+        if version is None:
+            return missing(
+                f"an artifact {name}{':' + wanted if wanted else ''} in {project['entity']}/{project['name']}"
+            )
+        page = {"entity": project["entity"], "project": project["name"], "artifact": name}
+        # Without a version the page follows the newest.
+        page |= {"version": f"v{version['version']}"} if wanted else {}
+        return render("artifact.html", project=project, artifact=version, page=page)
+
+    def compare_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:
+        chosen = list(dict.fromkeys(request.query_params.getlist("run")))
+        page = {"entity": project["entity"], "project": project["name"], "runs": chosen}
+        return render("compare.html", project=project, count=len(chosen), page=page)
+
     def to_project(request: Request) -> Response:
         return RedirectResponse(address(request.path_params["entity"], request.path_params["project"]), 302)
 
@@ -150,6 +169,10 @@ def page_routes(store: Store) -> list[BaseRoute]:
         # The client also prints the tabs of a run's page.
         Route(inside + "/runs/{run}/{tab}", within(run_page)),
         Route(inside + "/sweeps/{sweep}", within(sweep_page)),
+        Route(inside + "/compare", within(compare_page)),
+        Route(inside + "/artifacts/{type}/{name}", within(artifact_page)),
+        Route(inside + "/artifacts/{type}/{name}/{version}", within(artifact_page)),
+        Route(inside + "/artifacts/{type}/{name}/{version}/{tab:path}", within(artifact_page)),
         # A report's title is part of its address, and may hold a slash.
         Route(inside + "/reports/{slug:path}", within(report_page)),
     ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 LIVE_STATES = ("pending", "running", "preempting")
+LONGEST_TEXT = 160
 AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s
 
 
@@ -148,6 +149,15 @@ def _run(row: sqlite3.Row) -> dict:
     }
 
 
+def brief(run: dict) -> dict:
+    """The run without the long texts in its configuration (a whole Gin file): hundreds of runs are sent at once."""
+    config = {
+        key: value[:LONGEST_TEXT] + "…" if isinstance(value, str) and len(value) > LONGEST_TEXT else value
+        for key, value in run["config"].items()
+    }
+    return run | {"config": config}
+
+
 def flatten(value: dict, prefix: str = "", keep_typed: bool = False) -> dict[str, Any]:
     """Nested dictionaries joined by dots; with `keep_typed`, those with a `_type` (tables, images) stay whole."""
     flat: dict[str, Any] = {}
@@ -195,7 +205,7 @@ def varied_knobs(found: list[dict], sweep_config: dict | None = None) -> list[st
     seen: dict[str, set[str]] = {}
     for key in {key for run in found for key in run["config"]}:
         values = {json.dumps(run["config"].get(key), default=str) for run in found}
-        if len(values) > 1 and all(len(value) < 40 for value in values):
+        if len(values) > 1 and all(len(value) < 40 and value[:1] not in "[{" for value in values):
             seen[key] = values
     order = list(dict.fromkeys(key for run in found for key in run["config"]))
     return sorted(seen, key=order.index)[:8]

@@ -20,8 +20,11 @@ export const onHover = (callback) => hovering.addEventListener("hover", (event) 
 const watcher = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) {
-      entry.target.chart.visible = entry.isIntersecting;
-      if (entry.isIntersecting) entry.target.chart.draw();
+      const { chart } = entry.target;
+      chart.visible = entry.isIntersecting;
+      if (!entry.isIntersecting) continue;
+      chart.draw();
+      chart.onShow?.();
     }
   },
   { rootMargin: "200px" },
@@ -29,8 +32,8 @@ const watcher = new IntersectionObserver(
 const resizer = new ResizeObserver((entries) => entries.forEach((entry) => entry.target.chart.resize()));
 
 export class CurveChart {
-  /** `format` writes values, `tickFormat` those of the axis. */
-  constructor(host, { title = "", format = number, tickFormat = tick, height = HEIGHT } = {}) {
+  /** `format` writes values, `tickFormat` those of the axis; `onShow` is called when it comes into view. */
+  constructor(host, { title = "", format = number, tickFormat = tick, height = HEIGHT, onShow = null } = {}) {
     this.body = h("div", { class: "plot", style: { minHeight: `${height}px` } });
     this.tip = h("div", { class: "tip", hidden: true });
     this.key = h("div", { class: "key", hidden: true });
@@ -43,7 +46,7 @@ export class CurveChart {
       this.tip,
     );
     this.body.chart = this;
-    Object.assign(this, { format, tickFormat, height, title, visible: false, dirty: false, plot: null, zoomed: false });
+    Object.assign(this, { format, tickFormat, height, title, onShow, visible: false, dirty: false, plot: null, zoomed: false });
     host.append(this.root);
     watcher.observe(this.body);
     resizer.observe(this.body);

@@ -81,7 +81,7 @@ export function text(value) {
 
 /** How the values of this metric are written: bytes for memory, plain numbers otherwise. */
 export function formatterOf(key) {
-  return /^memory\/(?!headroom)|memoryBytes$|_bytes$/.test(key) ? bytes : number;
+  return /^memory\/(?!headroom)|Bytes$|_bytes$/.test(key) ? bytes : number;
 }
 export function tickFormatterOf(key) {
   return formatterOf(key) === bytes ? bytes : tick;

@@ -4,12 +4,12 @@
 import { $, h } from "./dom.js";
 import { axisName, common, guessLog, metricsOf, nameOf, valueOf } from "./accessors.js";
 import { post } from "./api.js";
-import { CurveChart, hover } from "./curves.js";
+import { Comparer } from "./comparer.js";
+import { CurveChart } from "./curves.js";
 import { Graph, Parallel, bars, scatter } from "./graphs.js";
 import { importanceTable } from "./importance.js";
 import { Media } from "./media.js";
-import { runAddress, swatch } from "./table.js";
-import { formatterOf, text, tickFormatterOf } from "./format.js";
+import { formatterOf, tickFormatterOf } from "./format.js";
 
 const ROW_HEIGHT = 40;
 class LinePlot {
@@ -216,79 +216,6 @@ class Importance {
   }
 }
 
-class Comparer {
-  constructor(body, panel) {
-    this.differences = Boolean(panel.config?.diffOnly);
-    this.body = body;
-  }
-
-  draw({ runs }) {
-    const section = (title, part, format) => {
-      const keys = [...new Set(runs.flatMap((run) => Object.keys(run[part])))]
-        .filter((key) => !key.startsWith("_"))
-        .sort();
-      const rows = keys.filter(
-        (key) => !this.differences || new Set(runs.map((run) => JSON.stringify(run[part][key]))).size > 1,
-      );
-      return rows.length
-        ? [
-            h("tr", { class: "section" }, h("th", { colspan: runs.length + 1 }, title)),
-            ...rows.map((key) =>
-              h(
-                "tr",
-                {},
-                h("th", { scope: "row" }, key),
-                runs.map((run) => {
-                  const said = format(run[part][key], key);
-                  // A whole Gin file stands in one cell: its first words do, the rest is in the tooltip.
-                  return h("td", { class: "n", title: said }, said);
-                }),
-              ),
-            ),
-          ]
-        : [];
-    };
-    const body = [
-      ...section("Configuration", "config", text),
-      ...section("Summary", "summary", (value, key) =>
-        typeof value === "number" ? formatterOf(key)(value) : text(value),
-      ),
-    ];
-    const top = this.body.scrollTop;
-    this.body.replaceChildren(
-      runs.length
-        ? h(
-            "table",
-            { class: "comparer" },
-            h(
-              "thead",
-              {},
-              h(
-                "tr",
-                {},
-                h("th"),
-                runs.map((run) =>
-                  h(
-                    "th",
-                    { class: "n", scope: "col" },
-                    h(
-                      "a",
-                      { href: runAddress(run.id), mouseenter: () => hover(run.id), mouseleave: () => hover(null) },
-                      swatch(run),
-                      run.label,
-                    ),
-                  ),
-                ),
-              ),
-            ),
-            h("tbody", {}, body),
-          )
-        : h("p", { class: "empty" }, "No runs yet"),
-    );
-    this.body.scrollTop = top;
-  }
-}
-
 class Unknown {
   constructor(body, panel) {
     body.append(h("p", { class: "empty" }, `A panel of the kind “${panel.viewType ?? "unknown"}” is not drawn here.`));
@@ -304,7 +231,6 @@ const KINDS = {
   "Scalar Chart": ScalarChart,
   "Parallel Coordinates Plot": ParallelCoordinates,
   "Parameter Importance": Importance,
-  "Run Comparer": Comparer,
 };
 const TITLES = { "Parameter Importance": "Importance of the knobs", "Run Comparer": "Runs side by side" };
 
@@ -339,5 +265,7 @@ export function makePanel(host, panel, { grid, place }) {
   }
   const keys = panel.viewType === "Media Browser" ? panel.config?.mediaKeys : panel.table ? [panel.table] : null;
   if (keys) return new Media(body, keys);
+  if (panel.viewType === "Run Comparer")
+    return new Comparer(body, { differences: Boolean(panel.config?.diffOnly) });
   return new (KINDS[panel.viewType] ?? Unknown)(body, panel, height);
 }

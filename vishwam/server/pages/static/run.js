@@ -1,142 +1,42 @@
-// The page of one run: its curves by section, settings, summary, console, tables, artifacts and files.
+// The page of one run: its curves by section, settings, summary, console, media, artifacts, files, how to make it again.
 
-import { $, h, page, badge, chartControls } from "./dom.js";
-import { json, curves, live } from "./api.js";
-import { CurveChart } from "./curves.js";
-import { drawMedia, fileAddress, onItsWay } from "./media.js";
-import { pairs } from "./table.js";
-import { number, bytes, duration, ago, text, formatterOf, tickFormatterOf } from "./format.js";
-import { styleOf, onThemeChange } from "./theme.js";
+import { $, h, page, badge } from "./dom.js";
+import { act, json, live } from "./api.js";
+import { followConsole, loadConsole } from "./console.js";
+import { copyable, filesTable } from "./files.js";
+import { drawMedia, fileAddress, isTable, onItsWay } from "./media.js";
+import { RunCharts } from "./run_charts.js";
+import { pairs, runAddress } from "./table.js";
+import { number, bytes, duration, ago, text, formatterOf } from "./format.js";
+import { onThemeChange } from "./theme.js";
 import "./times.js";
 
 const HEADLINES = ["interpolate/exact_match", "extrapolate/exact_match", "validation/loss", "train/loss"];
-// Prefixes that belong together under one heading.
-const TOGETHER = {
-  validation: "evaluation",
-  interpolate: "evaluation",
-  extrapolate: "evaluation",
-  exact_match: "evaluation",
-};
-const ORDER = ["evaluation", "train", "benchmark", "bias", "repetition", "memory"];
-const settings = { x: "step", log: false, smoothing: 0 };
-const charts = new Map();
-const sections = new Map();
-const tables = new Map();
+const LONG = 200;
+const shownMedia = new Map();
+const charts = new RunCharts();
 let answer = null;
-let history = [];
-let system = [];
-
-/** Metrics by section, and within it by chart: `a/b/c` and `a/b/d` share the chart `a/b`. */
-function layout() {
-  const groups = new Map();
-  const add = (section, chart, key, kind) => {
-    if (!groups.has(section)) groups.set(section, new Map());
-    const inside = groups.get(section);
-    if (!inside.has(chart)) inside.set(chart, { keys: [], kind });
-    inside.get(chart).keys.push(key);
-  };
-  const place = (name) => (name === "system" ? 99 : ORDER.includes(name) ? ORDER.indexOf(name) : 50);
-  const rank = (key) => Object.keys(TOGETHER).indexOf(key.split("/")[0]);
-  for (const key of [...answer.metrics].sort(
-    (a, b) => rank(a) - rank(b) || a.localeCompare(b, "en", { numeric: true }),
-  )) {
-    const parts = key.split("/");
-    add(
-      parts.length > 1 ? (TOGETHER[parts[0]] ?? parts[0]) : "metrics",
-      parts.length > 2 ? parts.slice(0, -1).join("/") : key,
-      key,
-      "history",
-    );
-  }
-  for (const key of answer.system) add("system", key, key, "events");
-  return [...groups].sort(([a], [b]) => place(a) - place(b) || a.localeCompare(b));
-}
 
 async function load() {
   answer = await json("run", { run: page.run });
+  charts.set(answer.metrics, answer.system);
   drawHead();
-  pairs($("#config"), answer.run.config);
+  drawConfig();
   pairs(
     $("#summary"),
     Object.fromEntries(Object.entries(answer.run.summary).filter(([key]) => !key.startsWith("_"))),
     (value, key) => (typeof value === "number" ? formatterOf(key)(value) : text(value)),
   );
   drawFiles();
-  await Promise.all([loadCurves(), loadConsole(), loadTables()]);
-}
-
-async function loadCurves() {
-  const open = sections.get("system")?.open ?? false;
-  [history, system] = await Promise.all([
-    curves([page.run], answer.metrics, settings.x),
-    open ? curves([page.run], answer.system, "time", "events") : [],
-  ]);
-  drawCurves();
-}
-
-function drawCurves() {
-  const found = new Map([...history, ...system].map((curve) => [curve.key, curve]));
-  const groups = layout();
-  if (!groups.length) {
-    $("#groups").replaceChildren(
-      h("p", { class: "empty" }, "Nothing logged yet. Curves appear with the first points."),
-    );
-    return;
-  }
-  $("#groups > .empty")?.remove();
-  groups.forEach(([section, inside], place) => {
-    if (!sections.has(section)) {
-      const details = h(
-        "details",
-        {
-          class: "group",
-          open: section !== "system",
-          toggle: () => {
-            if (section === "system" && details.open && !system.length) loadCurves();
-          },
-        },
-        h("summary", {}, `${section} `, h("span", { class: "count" })),
-        h("div", { class: "charts" }),
-      );
-      sections.set(section, details);
-    }
-    const details = sections.get(section);
-    if ($("#groups").children[place] !== details)
-      $("#groups").insertBefore(details, $("#groups").children[place] ?? null);
-    $(".count", details).textContent = inside.size;
-    for (const [chart, { keys, kind }] of inside) drawChart(details, chart, keys, kind, found);
-  });
-}
-
-function drawChart(details, name, keys, kind, found) {
-  const id = `${kind} ${name}`;
-  if (!charts.has(id))
-    charts.set(
-      id,
-      new CurveChart($(".charts", details), {
-        title: name,
-        format: formatterOf(keys[0]),
-        tickFormat: tickFormatterOf(keys[0]),
-      }),
-    );
-  const series = keys
-    .filter((key) => found.has(key))
-    .map((key, i) => {
-      const { x, y } = found.get(key);
-      return { id: key, label: key.startsWith(`${name}/`) ? key.slice(name.length + 1) : key, ...styleOf(i), x, y };
-    });
-  const x = kind === "events" ? "time" : settings.x;
-  charts.get(id).set(series, {
-    x,
-    log: settings.log && kind === "history",
-    smoothing: kind === "history" ? settings.smoothing : 0,
-    key: keys.length > 1,
-  });
+  drawArtifacts();
+  drawAgain();
+  await Promise.all([loadConsole(answer.lines), loadMedia()]);
 }
 
 function drawHead() {
   const { run } = answer;
   $("#state").replaceChildren(badge(run.state, run.early));
+  $("#acts").replaceChildren(...(run.live ? [stopButton()] : []));
   $("#facts").textContent = [
     run.label === run.name ? null : run.label,
     `${duration(run.runtime)}`,
@@ -174,58 +74,89 @@ function drawHead() {
   );
 }
 
-let nextLine = 0;
+let stopping = "Stop";
 
-async function loadConsole() {
-  if (answer.lines === nextLine && nextLine) return;
-  const box = $("#console");
-  const found = await json("console", { run: page.run, after: Math.max(0, nextLine - 1) });
-  // The last line is asked for again: a progress bar rewrites it.
-  if (nextLine) box.lastElementChild?.remove();
-  if (!nextLine && found.first > 0)
-    box.append(h("span", { class: "note" }, `${number(found.first)} earlier lines are in the file output.log\n`));
-  for (const line of found.lines) box.append(h("span", { class: line.error ? "error" : null }, `${line.text}\n`));
-  while (box.childElementCount > 5000) box.firstElementChild.remove();
-  nextLine = found.next;
-  if (!nextLine) box.replaceChildren();
-  if ($("#follow").checked) box.scrollTop = box.scrollHeight;
+/** Asked twice, for it cannot be taken back. */
+function stopButton() {
+  const press = async () => {
+    if (stopping === "Stop") stopping = "Stop for good?";
+    else {
+      stopping = "Stopping";
+      await act("run", { run: page.run }).catch((error) => console.error(error));
+    }
+    drawHead();
+    $("#acts button")?.focus();
+  };
+  return h("button", { type: "button", class: "button", disabled: stopping === "Stopping", click: press }, stopping);
 }
 
-async function loadTables() {
+/** Settings, beside those of the sweep's best run where they differ. Long texts stand below, at how to make it again. */
+function drawConfig() {
+  const short = Object.fromEntries(
+    Object.entries(answer.run.config).filter(([, value]) => !(typeof value === "string" && value.length > LONG)),
+  );
+  const { best } = answer;
+  pairs($("#config"), short, text, best && { title: "best", values: best.config });
+  $("#best").replaceChildren(
+    ...(best ? ["Marked where the sweep's best run, ", h("a", { href: runAddress(best.id) }, best.label), ", differs."] : []),
+  );
+}
+
+async function loadMedia() {
   const media = Object.entries(answer.run.media).filter(([, value]) => value.path);
   $("#samples").hidden = !media.length;
-  for (const [key, value] of media) {
-    const known = tables.get(key);
-    if (known?.path === value.path) continue;
-    const host = known?.host ?? h("figure", { class: "card media" });
-    if (!known) $("#media").append(host);
-    const shown = await drawMedia(page.run, key, value);
-    host.replaceChildren(h("figcaption", {}, key), shown ?? onItsWay());
-    tables.set(key, { host, path: shown && value.path });
-  }
+  await Promise.all(
+    media.map(async ([key, value]) => {
+      const known = shownMedia.get(key);
+      if (known?.path === value.path || known?.fixed) return;
+      const host = known?.host ?? h("figure", { class: isTable(value) ? "card media table" : "card media" });
+      shownMedia.set(key, { host, path: null });
+      if (!known) $("#media").append(host);
+      await drawOne(host, key, value);
+    }),
+  );
+}
+
+async function drawOne(host, key, value) {
+  const steps = await json("media", { run: page.run, key });
+  const shown = await drawMedia(page.run, key, value);
+  const body = h("div", {}, shown ?? onItsWay());
+  host.replaceChildren(h("figcaption", {}, key, value.caption ? ` · ${value.caption}` : ""), slider(key, steps, body), body);
+  shownMedia.set(key, { host, path: shown && value.path });
+}
+
+/** Goes back to what was logged at earlier steps. */
+function slider(key, steps, body) {
+  if (steps.length < 2) return "";
+  const said = h("output", {}, `step ${number(steps.at(-1).step)}`);
+  const input = h("input", {
+    type: "range",
+    min: 0,
+    max: steps.length - 1,
+    value: steps.length - 1,
+    "aria-label": `Step of ${key}`,
+    input: async () => {
+      const { step, value } = steps[Number(input.value)];
+      said.textContent = `step ${number(step)}`;
+      // Who looks back stays there while newer ones arrive.
+      shownMedia.get(key).fixed = Number(input.value) < steps.length - 1;
+      const shown = await drawMedia(page.run, key, value);
+      if (steps[Number(input.value)].value === value) body.replaceChildren(shown ?? onItsWay());
+    },
+  });
+  return h("label", { class: "tools" }, input, said);
 }
 
 function drawFiles() {
-  $("#files").replaceChildren(
-    answer.files.length
-      ? h(
-          "table",
-          {},
-          h(
-            "tbody",
-            {},
-            answer.files.map((file) =>
-              h(
-                "tr",
-                {},
-                h("td", {}, h("a", { href: fileAddress(page.run, file.name) }, file.name)),
-                h("td", { class: "n" }, bytes(file.size)),
-              ),
-            ),
-          ),
-        )
-      : h("p", { class: "empty" }, "None"),
-  );
+  const state = JSON.stringify(answer.files);
+  if (state === $("#files").state) return;
+  $("#files").state = state;
+  $("#files").replaceChildren(filesTable(answer.files, (name) => fileAddress(page.run, name)));
+}
+
+function drawArtifacts() {
+  const path = (one) =>
+    `/${[page.entity, page.project, "artifacts", one.type, one.name, `v${one.version_index}`].map(encodeURIComponent).join("/")}`;
   const rows = (artifacts, how) =>
     artifacts.map((one) =>
       h(
@@ -234,26 +165,35 @@ function drawFiles() {
         h(
           "td",
           {},
-          `${one.name}:v${one.version_index ?? "?"}`,
+          one.version_index === null ? one.name : h("a", { href: path(one) }, `${one.name}:v${one.version_index}`),
           ...one.aliases.map((alias) => h("span", { class: "alias" }, alias)),
         ),
         h("td", {}, one.type),
-        h("td", { class: "muted" }, how),
+        h("td", { class: "muted" }, one.version_index === null ? "on its way" : how),
         h("td", { class: "n" }, bytes(one.size)),
       ),
     );
   const { logged, used } = answer.artifacts;
   $("#artifacts").replaceChildren(
     logged.length + used.length
-      ? h("table", {}, h("tbody", {}, ...rows(logged, "logged"), ...rows(used, "used")))
+      ? h("table", {}, h("tbody", {}, ...rows(used, "in"), ...rows(logged, "out")))
       : h("p", { class: "empty" }, "None"),
   );
 }
 
-chartControls($("#controls"), settings, drawCurves, loadCurves);
-onThemeChange(drawCurves);
-$("#console").addEventListener("scroll", (event) => {
-  const box = event.target;
-  $("#follow").checked = box.scrollTop + box.clientHeight > box.scrollHeight - 30;
-});
+/** The command, the commit it was made at, and the Gin text that says all. */
+function drawAgain() {
+  const { again, run } = answer;
+  const long = Object.entries(run.config).filter(([, value]) => typeof value === "string" && value.length > LONG);
+  const state = JSON.stringify([again, long]);
+  if (state === $("#again").state) return;
+  $("#again").state = state;
+  $("#again").replaceChildren(
+    again.command ? copyable(again.command) : h("p", { class: "empty" }, "The client did not say how it was started."),
+    ...long.map(([name, value]) => h("details", {}, h("summary", {}, name), copyable(value))),
+  );
+}
+
+followConsole();
+onThemeChange(() => charts.draw());
 await live((changed) => (changed === null || changed.has(page.run) ? load() : null));

@@ -249,15 +249,31 @@ export const knobColumn = (key) => ({
   numeric: true,
 });
 
-/** Two columns, name and value, of a configuration or summary; with a filter once it is long. */
-export function pairs(host, values, format = text) {
+/**
+ * Two columns, name and value, of a configuration or summary; with a filter once it is long. other: {title, values} adds
+ * a column where these differ.
+ */
+export function pairs(host, values, format = text, other = null) {
+  const state = JSON.stringify([values, other]);
+  if (state === host.state) return;
+  host.state = state;
   const names = Object.keys(values).sort();
   if (!names.length) {
     host.replaceChildren(h("p", { class: "empty" }, "Empty"));
     return;
   }
+  const differs = (name) => other && JSON.stringify(values[name]) !== JSON.stringify(other.values[name]);
+  const some = names.some(differs);
   const rows = names.map((name) =>
-    h("tr", {}, h("th", { scope: "row" }, name), h("td", { class: "value" }, format(values[name], name))),
+    h(
+      "tr",
+      { class: differs(name) ? "differs" : null },
+      h("th", { scope: "row" }, name),
+      h("td", { class: "value" }, format(values[name], name)),
+      some
+        ? h("td", { class: "value" }, differs(name) ? `${other.title} ${format(other.values[name], name)}` : "")
+        : null,
+    ),
   );
   const known = $("input", host)?.value ?? "";
   const filter = () =>

@@ -1,0 +1,91 @@
+// Lists of files, with a look into what can be shown as text or as a picture.
+
+import { h } from "./dom.js";
+import { bytes } from "./format.js";
+
+const PEEK = 64 * 1024;
+const TEXTS = /\.(txt|log|json|jsonl|ya?ml|py|gin|md|csv|tsv|patch|diff|toml|cfg|ini|sh)$/i;
+const PICTURES = /\.(png|jpe?g|gif|webp)$/i;
+
+/** files: [{name, size, ref}]; addressOf(name). */
+export function filesTable(files, addressOf) {
+  if (!files.length) return h("p", { class: "empty" }, "None");
+  return h(
+    "table",
+    { class: "files" },
+    h(
+      "tbody",
+      {},
+      files.flatMap((file) => {
+        if (file.ref)
+          return [h("tr", {}, h("td", {}, file.name, " ", h("span", { class: "muted" }, file.ref)), h("td"), h("td"))];
+        const address = addressOf(file.name);
+        const look = TEXTS.test(file.name) || PICTURES.test(file.name);
+        const row = h("tr", { class: "peek", hidden: true }, h("td", { colspan: 3 }));
+        const button = h(
+          "button",
+          { type: "button", class: "link", "aria-expanded": "false", click: () => toggle(file, address, row, button) },
+          "look",
+        );
+        return [
+          h(
+            "tr",
+            {},
+            h("td", {}, h("a", { href: address }, file.name)),
+            h("td", {}, look ? button : null),
+            h("td", { class: "n" }, bytes(file.size)),
+          ),
+          row,
+        ];
+      }),
+    ),
+  );
+}
+
+async function toggle(file, address, row, button) {
+  row.hidden = !row.hidden;
+  button.setAttribute("aria-expanded", String(!row.hidden));
+  button.textContent = row.hidden ? "look" : "close";
+  const cell = row.firstElementChild;
+  if (row.hidden || cell.childElementCount) return;
+  if (PICTURES.test(file.name)) {
+    cell.append(h("img", { src: address, alt: file.name }));
+    return;
+  }
+  try {
+    const response = await fetch(address, { headers: { Range: `bytes=0-${PEEK - 1}` } });
+    // An empty file has no first byte.
+    const text = response.ok ? await response.text() : file.size ? `The server answered ${response.status}` : "";
+    cell.append(h("pre", { class: "code", tabindex: 0 }, pretty(file, text)));
+  } catch (error) {
+    cell.append(h("p", { class: "empty" }, error.message));
+  }
+  if (file.size > PEEK) cell.append(h("p", { class: "note" }, `The first ${bytes(PEEK)} of ${bytes(file.size)}.`));
+}
+
+function pretty(file, text) {
+  if (!/\.json$/i.test(file.name) || file.size > PEEK) return text;
+  try {
+    return JSON.stringify(JSON.parse(text), null, 1);
+  } catch {
+    return text;
+  }
+}
+
+/** A text with a button that copies it. */
+export function copyable(text) {
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "button copy",
+      click: async () => {
+        await navigator.clipboard?.writeText(text);
+        button.textContent = "Copied";
+        setTimeout(() => (button.textContent = "Copy"), 1500);
+      },
+    },
+    "Copy",
+  );
+  return h("div", { class: "copyable" }, button, h("pre", { class: "code", tabindex: 0 }, h("code", {}, text)));
+}
