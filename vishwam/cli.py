@@ -71,6 +71,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="others reach it, by --host or through a proxy on this machine: pages need a login",
     )
+    added.add_argument(
+        "--test-fixtures", action="store_true", help="for W&B's system tests: POST /db/user makes users; loopback only"
+    )
     acts = added.add_mutually_exclusive_group()
     acts.add_argument("--add-user", metavar="NAME", help="instead of serving: add a user and print the key, once")
     acts.add_argument("--new-key", metavar="NAME", help="instead of serving: another key for a user; the old ones end")
@@ -152,7 +155,7 @@ def serve(args: argparse.Namespace) -> int:
         raise BadInput("--yes goes with --gc")
     from vishwam.server import app
 
-    app.serve(args.host, args.port, folder, args.allow_remote)
+    app.serve(args.host, args.port, folder, args.allow_remote, args.test_fixtures)
     return 0
 
 

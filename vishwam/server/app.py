@@ -26,6 +26,7 @@ from vishwam.server import (
     artifacts,  # noqa: F401
     files,
     filestream,
+    fixtures,
     graphql,
     history,
     login,
@@ -51,8 +52,11 @@ LOST_SECONDS = 300.0  # the client speaks every 15 to 30 s; W&B waits as long
 AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s: when it is silent too, machine or shell are gone
 
 
-def create_app(store: Store, open_pages: bool) -> Starlette:
-    """`open_pages`: the pages need no login from this machine's own user (the server listens on loopback, alone)."""
+def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> Starlette:
+    """`open_pages`: the pages need no login from this machine's own user (the server listens on loopback, alone).
+
+    `test_fixtures`: anybody may make users whose key is their name.
+    """
     endpoint = graphql.Endpoint(store, Scheduler(store))
 
     async def run_graphql(request: Request) -> Response:
@@ -74,6 +78,8 @@ def create_app(store: Store, open_pages: bool) -> Starlette:
         Route("/storage/runs/{run_id:int}/{name:path}", files.RunFile(store).__call__, methods=["PUT", "GET"]),
         *artifact_files.routes(store),
     ]
+    if test_fixtures:
+        routes += fixtures.routes(store)
     routes += login.routes(store)
     routes.append(Mount("/", app=login.PageGuard(store, Starlette(routes=pages.routes(store)), open_pages)))
 
@@ -194,12 +200,14 @@ def reap(store: Store, now: float, since: float = 0.0) -> None:
 # The process
 
 
-def serve(host: str, port: int, data: Path, allow_remote: bool = False) -> None:
+def serve(host: str, port: int, data: Path, allow_remote: bool = False, test_fixtures: bool = False) -> None:
     """Serves until SIGTERM or SIGINT. Raises BadInput when folder or port is taken, or others could come in unasked.
 
     `allow_remote`: others than this machine's own user reach the server, directly or through a proxy on this machine:
-    the pages need a login, and X-Forwarded-Proto of that proxy is believed.
+    the pages need a login, and X-Forwarded-Proto of that proxy is believed. `test_fixtures`: see `fixtures`.
     """
+    if test_fixtures and (allow_remote or not _is_loopback(host)):
+        raise BadInput("--test-fixtures makes every name a key: it goes with loopback alone, without --allow-remote")
     if not _is_loopback(host) and not allow_remote:
         raise BadInput(
             f"--host {host} lets other machines in: add --allow-remote when that is meant; calls then need a key, "
@@ -207,7 +215,7 @@ def serve(host: str, port: int, data: Path, allow_remote: bool = False) -> None:
         )
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     store = Store(data)
-    app = create_app(store, open_pages=not allow_remote)
+    app = create_app(store, open_pages=not allow_remote, test_fixtures=test_fixtures)
     config = uvicorn.Config(
         app, host=host, port=port, http="httptools", ws="none", log_config=None, access_log=False, lifespan="on",
         timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=512, proxy_headers=allow_remote,
@@ -223,6 +231,8 @@ def serve(host: str, port: int, data: Path, allow_remote: bool = False) -> None:
         signal.signal(number, lambda *_: sys.exit(0))
     server = uvicorn.Server(config)
     log.info("API key of the user %s: %s", DEFAULT_USER, data / "api_key")
+    if test_fixtures:
+        log.warning("test fixtures: whoever reaches this port can be anybody")
     if allow_remote:
         log.warning("others can reach this server: calls need a key, pages a login; nothing is encrypted by itself")
     try:
