@@ -57,9 +57,20 @@ def test_a_command_names_the_program_and_typed_values(talk: Talk) -> None:
 def test_a_lost_reply_gives_the_same_run_again(talk: Talk) -> None:
     sweep = talk.sweep("lost", grid(x=[1, 2]))
     agent = talk.agent("lost", sweep["name"])
-    assert talk.heartbeat(agent) == talk.heartbeat(agent)
     (command,) = talk.heartbeat(agent)
+    assert talk.heartbeat(agent) == [command]
     assert talk.heartbeat(agent, command["run_id"]) == [], "it runs now"
+
+
+def test_a_trial_that_dies_before_the_agent_looks_again_has_failed(talk: Talk) -> None:
+    """It looks like a lost reply, but only once."""
+    sweep = talk.sweep("atonce", grid(x=[1, 2]))
+    agent = talk.agent("atonce", sweep["name"])
+    (first,), again, (second,) = (talk.heartbeat(agent) for _ in range(3))
+    assert again == [first] and second["args"] != first["args"]
+    states = talk.graphql('{ project(name: "atonce") { runs { edges { node { name state } } } } }')
+    by_name = {edge["node"]["name"]: edge["node"]["state"] for edge in states["project"]["runs"]["edges"]}
+    assert by_name == {first["run_id"]: "failed", second["run_id"]: "pending"}
 
 
 def test_a_trial_that_never_reached_wandb_is_failed_and_not_repeated(talk: Talk) -> None:

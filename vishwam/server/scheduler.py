@@ -9,6 +9,7 @@ import json
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -32,6 +33,7 @@ class Scheduler:
         self._searcher = ThreadPoolExecutor(1, thread_name_prefix="search")
         self._locks: dict[int, asyncio.Lock] = {}
         self._seen: set[int] = set()  # runs whose process some agent has reported alive
+        self._given: Counter[int] = Counter()  # how often the command to begin each run was given
 
     def close(self) -> None:
         self._searcher.shutdown(wait=False, cancel_futures=True)
@@ -59,9 +61,15 @@ class Scheduler:
                 live.append(run)
                 if run["state"] in LIVE:
                     db.execute("UPDATE runs SET heartbeat_at = ? WHERE id = ?", (now, run["id"]))
-            elif run["state"] in LIVE and run["id"] in self._seen:
+            elif run["state"] in LIVE and self._had_process(run):
                 self._process_gone(db, run, now)
         return live
+
+    def _had_process(self, run: Row) -> bool:
+        """Whether the agent has begun the run. One that dies at once is never seen alive, and looks like a lost reply:
+        it is given a second time, and then it has failed.
+        """
+        return run["state"] != "pending" or run["id"] in self._seen or self._given[run["id"]] > 1
 
     def _process_gone(self, db: sqlite3.Connection, run: Row, now: float) -> None:
         if run["early_stopped"]:
@@ -131,6 +139,7 @@ class Scheduler:
             )
             if sweep["state"] == "PENDING":
                 db.execute("UPDATE sweeps SET state = 'RUNNING' WHERE id = ?", (sweep["id"],))
+        self._given[run["id"]] = 1
         self.store.changes.publish(sweep["project_id"], run["id"])
         return _command("run", run, sweep)
 
@@ -176,6 +185,7 @@ class Scheduler:
             "SELECT * FROM runs WHERE agent_id = ? AND state = 'pending'", (agent["id"],)
         ):
             if row["id"] not in self._seen:
+                self._given[row["id"]] += 1
                 return _command("run", dict(row), self._sweep(agent["sweep_id"]))
         return None
 
@@ -194,6 +204,7 @@ class Scheduler:
                 (agent["id"], time.time(), row["id"]),
             )
         self._seen.discard(row["id"])
+        self._given[row["id"]] = 1
         return _command("resume", dict(row), sweep)
 
     def _sweep(self, sweep_id: int) -> Row:
