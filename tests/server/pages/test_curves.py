@@ -28,6 +28,26 @@ def test_sampling_of_any_length_keeps_both_ends(length):
     assert list(kept[:1]) == list(x[:1]) and list(kept[-1:]) == list(x[-1:])
 
 
+def test_aligned_curves_share_an_axis_and_keep_their_extremes_and_ends():
+    rng = np.random.default_rng(0)
+    found = []
+    for i in range(30):
+        x = np.sort(rng.uniform(0, 1000 if i % 2 else 400, 900))
+        y = rng.standard_normal(900)
+        y[400 + i] = 50.0 + i
+        found.append((str(i), "k", x, y))
+    short = ("short", "k", np.array([3.3]), np.array([1.0]))
+    aligned = curves.align([*found, short], 200)
+    assert aligned[-1] == short
+    assert len({value for *_, x, _ in aligned for value in x}) <= 200 + len(found) + 1
+    span = max(x[-1] for *_, x, _ in found) - min(x[0] for *_, x, _ in found)
+    for (_, _, x, y), (_, _, at, values) in zip(found, aligned, strict=False):
+        assert (values.max(), values.min()) == (y.max(), y.min())
+        assert abs(at[values.argmax()] - x[y.argmax()]) <= span / 100
+        assert (at[-1], values[-1]) == (x[-1], y[-1])
+        assert np.all(np.diff(at[:-1]) > 0)
+
+
 def test_columns_reach_the_page_as_they_were():
     body = curves.pack(
         [("r", "é", np.array([1.0, 2.0]), np.array([np.nan, 3.0])), ("s", "k", np.array([4.0]), np.array([5.0]))]

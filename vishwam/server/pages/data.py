@@ -20,7 +20,7 @@ from vishwam.server.web import read_body
 
 CONSOLE_LINES = 2000
 TABLE_ROWS = 1000
-FEW_RUNS = 40
+FEW_RUNS = 12
 MAX_BODY = 1 << 22
 # Changes within this time reach the page as one message.
 GATHER_SECONDS = 0.25
@@ -322,10 +322,10 @@ def _curves(
     project = project_of(db, request)
     rows = queries.run_rows(db, project["id"], names=names)
     kind = curves.EVENTS if wanted.get("kind") == "events" else curves.HISTORY
-    # Many runs share a chart's few hundred pixels.
-    points = curves.POINTS if len(rows) <= FEW_RUNS else curves.POINTS // 4
     axis = str(wanted.get("x") or "step")
-    found = [(row["name"], *one) for row in rows for one in kept.of(db, row, keys, axis, kind, points)]
+    found = [(row["name"], *one) for row in rows for one in kept.of(db, row, keys, axis, kind, curves.POINTS)]
+    # Many runs share a chart's few hundred pixels, and its axis.
+    found = curves.align(found, curves.POINTS // 4) if len(rows) > FEW_RUNS else found
     return curves.pack([one for one in found if len(one[2])])
 
 

@@ -2,13 +2,14 @@
 
 import functools
 import hashlib
+import re
 import sqlite3
 from collections.abc import Callable
 from contextvars import ContextVar
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import jinja2
 from starlette.requests import Request
@@ -43,7 +44,7 @@ _environment.globals["viewer"] = viewer.get
 
 @functools.cache
 def version() -> str:
-    """Changes with any script or style, so that a browser never mixes two releases."""
+    """Changes with any script or style. It is part of their addresses, so that a browser never mixes two releases."""
     digest = hashlib.sha256()
     for path in sorted(STATIC.rglob("*")):
         if path.is_file():
@@ -51,13 +52,33 @@ def version() -> str:
     return digest.hexdigest()[:12]
 
 
+@functools.cache
+def modules(name: str) -> list[str]:
+    """The scripts that a page's script imports, near and far, so that a browser asks for all of them at once."""
+    found: dict[str, None] = {}
+    waiting = [name]
+    while waiting:
+        text = (STATIC / waiting.pop()).read_text()
+        new = [one for one in re.findall(r'^(?:import|\}) .*"\./([\w.]+)";$', text, re.MULTILINE) if one not in found]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return list(found)
+
+
 def address(*parts: str) -> str:
     """/a/b/c with every part quoted whole, as the client does."""
     return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
+def data_address(name: str, page: dict, **values: str) -> str:
+    """What the page's script will ask for first, so that the browser asks before it has read the script."""
+    return f"/-/data/{name}?{urlencode({'entity': page['entity'], 'project': page['project'], **values})}"
+
+
 def render(template: str, status: int = 200, headers: dict[str, str] = SECURITY_HEADERS, **values: Any) -> Response:
-    text = _environment.get_template(template).render(address=address, version=version(), **values)
+    text = _environment.get_template(template).render(
+        address=address, static=f"/-/static/{version()}", modules=modules, data_address=data_address, **values
+    )
     return HTMLResponse(text, status, headers)
 
 
@@ -72,7 +93,9 @@ def page_routes(store: Store) -> list[BaseRoute]:
         if name not in files:
             return missing(f"a file {name}")
         suffix = Path(name).suffix
-        headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        # Another release's page may still be open: what it gets now is not kept under that release's address.
+        kept = "public, max-age=31536000, immutable" if request.path_params["version"] == version() else "no-store"
+        headers = {"Cache-Control": kept, "X-Content-Type-Options": "nosniff"}
         return FileResponse(STATIC / name, media_type=_TYPES.get(suffix, "text/plain"), headers=headers)
 
     def home(request: Request) -> Response:
@@ -160,7 +183,7 @@ def page_routes(store: Store) -> list[BaseRoute]:
 
     inside = "/{entity}/{project}"
     return [
-        Route("/-/static/{path:path}", static),
+        Route("/-/static/{version}/{path:path}", static),
         Route("/", home),
         Route("/{entity}", home),
         Route(inside, within(project_page)),

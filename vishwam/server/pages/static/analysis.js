@@ -113,7 +113,17 @@ export class Analysis {
     this.scored = scored;
     this.drawAxes();
     this.drawPoints();
-    this.drawImportance();
+    if (this.weighing) this.drawImportance();
+  }
+
+  /** Importance takes the server longest: a page asks for it when all else is drawn, and it comes when it is in view. */
+  weigh() {
+    if (this.weighing) return;
+    this.weighing = true;
+    new IntersectionObserver(([entry]) => {
+      this.near = entry.isIntersecting;
+      if (this.near && this.scored && this.weighed !== this.drawn) this.drawImportance();
+    }).observe(this.parts.importance);
   }
 
   drawTools() {
@@ -246,7 +256,10 @@ export class Analysis {
 
   async drawImportance() {
     const state = this.drawn;
+    if (!this.near) return;
     const answer = await post("importance", { ...this.asked(), runs: this.scored.map((run) => run.id) });
-    if (state === this.drawn) this.parts.importance.replaceChildren(importanceTable(answer));
+    if (state !== this.drawn) return;
+    this.weighed = state;
+    this.parts.importance.replaceChildren(importanceTable(answer));
   }
 }

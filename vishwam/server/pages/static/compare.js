@@ -42,6 +42,7 @@ async function load(changed = null) {
   table.set({ runs, knobs, metrics, own: curves.first.map((key) => ({ key })) });
   analysis.draw();
   await coming;
+  analysis.weigh();
 }
 
 onThemeChange(() => {

@@ -68,6 +68,7 @@ async function analyse() {
   const shown = runs.length > 1 || selected() ? runs : left;
   await analysis.set({ runs: shown, knobs: answer.knobs, metrics: answer.metrics });
   analysis.draw();
+  analysis.weigh();
 }
 
 $("#why").addEventListener("toggle", analyse);

@@ -70,6 +70,7 @@ async function load(changed = null) {
   drawTrials();
   analysis.draw();
   await coming;
+  analysis.weigh();
 }
 
 const numericKeys = (runs) =>
