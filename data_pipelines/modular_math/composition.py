@@ -22,6 +22,8 @@ class Context(Stream):
     __slots__ = (
         "_definitions",
         "_letters",
+        "_longest_answer",
+        "_room",
         "child_entropy",
         "children",
         "composed",
@@ -35,8 +37,10 @@ class Context(Stream):
         self.settings = settings
         self.extrapolates = extrapolates
 
-    def start(self, children: int, child_entropy: int) -> None:
+    def start(self, children: int, child_entropy: int, longest_question: int, longest_answer: int) -> None:
         """Begins a new candidate with `children` modules besides the one that asks."""
+        self._room = longest_question
+        self._longest_answer = longest_answer
         self._letters = _LETTERS
         self._definitions: list[str] = []
         self.children = children
@@ -46,9 +50,9 @@ class Context(Stream):
         self.group: str | None = None
 
     def letter(self) -> str:
-        """A letter that nothing else in the question uses. Raises OutOfLetters."""
+        """A letter that nothing else in the question uses. Raises Redraw."""
         if not self._letters:
-            raise OutOfLetters
+            raise Redraw
         place = self.below(len(self._letters))
         letter = self._letters[place]
         self._letters = self._letters[:place] + self._letters[place + 1 :]
@@ -60,8 +64,17 @@ class Context(Stream):
             self._letters = self._letters.replace(letter, "")
 
     def define(self, sentence: str) -> None:
-        """Adds a sentence in front of the question; it may use only what was defined before it."""
+        """Adds a sentence in front of the question; it may use only what was defined before it. Raises Redraw."""
         self._definitions.append(sentence)
+        self._room -= len(sentence) + 1
+        if self._room < 0:
+            raise Redraw
+
+    def answer(self, text: str) -> str:
+        """`text`. Raises Redraw if it is too long for an answer, which saves making the question."""
+        if len(text) > self._longest_answer:
+            raise Redraw
+        return text
 
     def write(self, *values: Any, inline: bool = False) -> list[str]:
         """How the question refers to `values`: the number itself, or a letter that some module has just defined.
@@ -123,20 +136,21 @@ _MAKERS: dict[int, list[Maker]] = {kind: [] for kind in (*NUMBERS, *FUNCTIONS)}
 _INLINE: dict[Maker, Maker] = {}
 
 
-class OutOfLetters(Exception):
-    """A question needs more letters than there are; another is drawn in its place."""
+class Redraw(Exception):
+    """A question that needs more letters than there are, or gets too long; another is drawn in its place."""
 
 
-def maker(*kinds: int, inline: Maker | None = None):
+def maker(*kinds: int, inline: Maker | None = None, weight: int = 3):
     """Registers a function (context, value, entropy) -> letter that can define any value of these kinds.
 
-    `inline` takes the same and writes the value without defining a letter: the text of an expression for a number, (the
-    text, its variable) for a polynomial.
+    Makers are drawn by their weights: those that Saxton et al. do not have come up a third as often. `inline` takes the
+    same and writes the value without defining a letter: the text of an expression for a number, (the text, its
+    variable) for a polynomial.
     """
 
     def register(make: Maker) -> Maker:
         for kind in kinds:
-            _MAKERS[kind].append(make)
+            _MAKERS[kind] += [make] * weight
         if inline:
             _INLINE[make] = inline
         return make

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from data_pipelines.modular_math.composition import Context
 from data_pipelines.modular_math.random import Stream
-from data_pipelines.modular_math.values import DIGIT, draw_nonzero, draw_signed
+from data_pipelines.modular_math.values import DIGIT, POWERS, draw_nonzero
 
 ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -150,22 +150,15 @@ def polynomial(coefficients: list[int], denominator: int = 1) -> Polynomial:
 def draw_coefficients(stream: Stream, degree: int, entropy: int, fewest: int = 1) -> list[int]:
     """Coefficients of a polynomial of exactly that degree; `fewest` of them or more are not 0."""
     fewest = min(max(1, fewest), degree + 1)
-    most = min(fewest + entropy // (2 * DIGIT), degree + 1)
-    count = stream.between(fewest, most)
-    places = [degree, *stream.shuffled(range(degree))[: count - 1]]
+    count = stream.between(fewest, min(fewest + entropy // (2 * DIGIT), degree + 1))
     coefficients = [0] * (degree + 1)
-    for place, share in zip(places, stream.shares(entropy, count), strict=True):
+    if count == 1:
+        coefficients[degree] = draw_nonzero(stream, entropy)
+        return coefficients
+    places = stream.shuffled(range(degree))[: count - 1]
+    for place, share in zip([degree, *places], stream.shares(entropy, count), strict=True):
         coefficients[place] = draw_nonzero(stream, share)
     return coefficients
-
-
-def cut(stream: Stream, total: int, count: int, entropy: int) -> list[int]:
-    """`count` integers that add up to `total`, of about that entropy each."""
-    if count == 1:
-        return [total]
-    parts = [draw_signed(stream, entropy) for _ in range(count)]
-    rest = total - sum(parts)
-    return [part + (rest + place) // count for place, part in enumerate(parts)]
 
 
 def uncollected(stream: Stream, coefficients: list[int], entropy: int) -> list[tuple[int, int]]:
@@ -173,17 +166,28 @@ def uncollected(stream: Stream, coefficients: list[int], entropy: int) -> list[t
     to the polynomial.
     """
     needed = [1 if c else 0 for c in coefficients]
-    count = sum(needed) + 2 + stream.below(entropy // (2 * DIGIT) + 2)
-    for _ in range(count - sum(needed)):
+    more = 2 + stream.below(entropy // (2 * DIGIT) + 2)
+    count = sum(needed) + more
+    for _ in range(more):
         needed[stream.below(len(needed))] += 1
     # A single term cannot add up to 0.
-    for place, coefficient in enumerate(coefficients):
-        if not coefficient and needed[place] == 1:
-            needed[place] = 0
+    for exponent, coefficient in enumerate(coefficients):
+        if needed[exponent] == 1 and not coefficient:
+            needed[exponent] = 0
             needed[stream.choice([other for other, many in enumerate(needed) if many])] += 1
-    share = max(DIGIT // 2, entropy // count)
+    half = POWERS[max(DIGIT // 2, entropy // count)] // 2 + 1
     terms = []
-    for exponent, many in enumerate(needed):
-        if many:
-            terms += [(number, exponent) for number in cut(stream, coefficients[exponent], many, share)]
+    for exponent, coefficient in enumerate(coefficients):
+        many = needed[exponent]
+        if many == 1:
+            terms.append((coefficient, exponent))
+        elif many:
+            terms += _cut(stream, coefficient, many, half, exponent)
     return stream.shuffled(terms)
+
+
+def _cut(stream: Stream, total: int, count: int, half: int, exponent: int) -> list[tuple[int, int]]:
+    """`count` terms of that exponent, about as large as `half`, whose numbers add up to `total`."""
+    parts = [stream.below(2 * half + 1) - half for _ in range(count)]
+    rest = total - sum(parts)
+    return [(part + (rest + place) // count, exponent) for place, part in enumerate(parts)]

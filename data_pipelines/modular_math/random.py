@@ -60,21 +60,39 @@ class Stream:
 
     def between(self, low: int, high: int) -> int:
         """A uniform integer in [low, high]."""
-        return low + self.below(high - low + 1)
+        count = high - low + 1
+        if count > _WIDEST:
+            return low + self._below_wide(count)
+        # Here and below `below` is written out: a call costs as much as the draw.
+        pool = self._pool
+        if pool < _LOW:
+            pool = self._refill()
+        self._pool, value = divmod(pool, count)
+        return low + value
 
     def choice(self, options):
         """One of `options`, a sequence."""
-        return options[self.below(len(options))]
+        pool = self._pool
+        if pool < _LOW:
+            pool = self._refill()
+        self._pool, place = divmod(pool, len(options))
+        return options[place]
 
     def shuffled(self, items) -> list:
         """A new list of `items` in random order (Fisher-Yates)."""
         items = list(items)
-        for last in range(len(items) - 1, 0, -1):
-            other = self.below(last + 1)
-            items[last], items[other] = items[other], items[last]
+        pool = self._pool
+        for count in range(len(items), 1, -1):
+            if pool < _LOW:
+                pool = self._refill()
+            pool, other = divmod(pool, count)
+            items[count - 1], items[other] = items[other], items[count - 1]
+        self._pool = pool
         return items
 
     def shares(self, total: int, count: int) -> list[int]:
         """`total` cut into `count` non-negative parts at uniform places."""
+        if count == 1:
+            return [total]
         cuts = sorted([self.below(total + 1) for _ in range(count - 1)])
         return [high - low for low, high in zip([0, *cuts], [*cuts, total], strict=True)]

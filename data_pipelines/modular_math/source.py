@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, SupportsIndex
 from data_pipelines import BadInput
 from data_pipelines.modular_math import modules as _all_modules  # noqa: F401 - importing fills the registry
 from data_pipelines.modular_math import registry
-from data_pipelines.modular_math.composition import Context, OutOfLetters
+from data_pipelines.modular_math.composition import Context, Redraw
 from data_pipelines.modular_math.random import splitmix64, stream_key
 from data_pipelines.splits import SPLITS, split_of
 
@@ -55,12 +55,12 @@ class _Generator:
                 count = context.between(fewest, most)
                 # Deeper than Saxton et al. go, each module keeps what it has there at the least.
                 entropy //= min(count, _SHARED_BY)
-                context.start(count - 1, max(entropy, _LEAST_SHARE))
+                context.start(count - 1, max(entropy, _LEAST_SHARE), longest_question, longest_answer)
             else:
-                context.start(0, 0)
+                context.start(0, 0, longest_question, longest_answer)
             try:
                 question, answer = generate(context, entropy)
-            except OutOfLetters:
+            except Redraw:
                 continue
             if len(question) > longest_question or len(answer) > longest_answer:
                 continue

@@ -50,8 +50,9 @@ def _equation(context: Context, variable: str, solution: int, entropy: int) -> s
     """slope * variable = slope * solution, both cut into terms that are thrown on either side."""
     upper = max(DIGIT // 2, entropy // 2)
     slope = draw_nonzero(context, upper)
-    terms = [(number, variable) for number in _cut(context, slope, entropy - upper)]
-    terms += [(number, "") for number in _cut(context, -slope * solution, entropy - upper)]
+    zeros = context.composed
+    terms = [(number, variable) for number in _cut(context, slope, entropy - upper, zeros)]
+    terms += [(number, "") for number in _cut(context, -slope * solution, entropy - upper, zeros)]
     terms, sides = _thrown(context, terms)
     return _assembled(context.write(*_signed(terms, sides)), terms, sides)
 
@@ -68,9 +69,9 @@ def _system(context: Context, solution: int, other: int, entropy: int) -> tuple[
     laid_out = []
     for slope, other_slope in ((p, q), (r, s)):
         constant = -slope * solution - other_slope * other
-        terms = [(number, first) for number in _cut(context, slope, share)]
-        terms += [(number, second) for number in _cut(context, other_slope, share)]
-        terms += [(number, "") for number in _cut(context, constant, share)]
+        terms = [(number, first) for number in _cut(context, slope, share, True)]
+        terms += [(number, second) for number in _cut(context, other_slope, share, True)]
+        terms += [(number, "") for number in _cut(context, constant, share, True)]
         laid_out.append(_thrown(context, terms))
     handles = context.write(*[value for terms, sides in laid_out for value in _signed(terms, sides)])
     (terms, sides), (more, more_sides) = laid_out
@@ -101,10 +102,11 @@ def _assembled(handles: list[str], terms: list[Term], sides: list[int]) -> str:
     return f"{left} = {right}"
 
 
-def _cut(context: Context, total: int, entropy: int) -> list[int]:
-    """One to three integers with that sum, none of them 0."""
+def _cut(context: Context, total: int, entropy: int, zeros: bool) -> list[int]:
+    """One to three integers with that sum, or none; with `zeros` some may be 0, "0*x", as they may in Saxton et al."""
+    draw = draw_signed if zeros else draw_nonzero
     parts = [
-        draw_nonzero(context, max(DIGIT // 2, entropy // 3))
-        for _ in range(context.below(min(3, 1 + entropy // (2 * DIGIT))))
+        draw(context, max(DIGIT // 2, entropy // 3)) for _ in range(context.below(min(3, 1 + entropy // (2 * DIGIT))))
     ]
-    return [part for part in [*parts, total - sum(parts)] if part]
+    rest = total - sum(parts)
+    return [*parts, rest] if zeros and parts else [part for part in [*parts, rest] if part]

@@ -1,6 +1,7 @@
 """Derivatives of polynomials: calculus__differentiate."""
 
 from math import lcm, perm
+from string import ascii_lowercase
 
 from data_pipelines.modular_math.composition import FUNCTIONS, Context, maker
 from data_pipelines.modular_math.expressions import (
@@ -28,6 +29,8 @@ _FIRST: tuple[str, ...] = (
 _CLEAR: tuple[str, ...] = ("Find the {nth} derivative of {what}.", "What is the {nth} derivative of {what}?")
 _CLEAR_FIRST: tuple[str, ...] = ("Differentiate {what}.", "What is the derivative of {what}?")
 _MOST_ORDER = 3
+# Each letter's powers; no exponent is above three and the order.
+_POWERS = {letter: tuple(power(letter, k) for k in range(3 + _MOST_ORDER + 1)) for letter in ascii_lowercase}
 
 # Exponents of the variables -> coefficient.
 _Terms = dict[tuple[int, ...], int]
@@ -56,9 +59,10 @@ def _of_one(context: Context, entropy: int, order: int) -> tuple[str, str, str]:
     """A polynomial that other modules define, its variable and its derivative."""
     coefficients = draw_coefficients(context, order - 1, entropy)
     coefficients += draw_coefficients(context, context.below(4), entropy)
+    derivative = polynomial([c * perm(k, order) for k, c in enumerate(coefficients)][order:])
+    context.answer(derivative.text("x"))
     text, variable = context.write_polynomial(polynomial(coefficients))
-    derivative = [c * perm(k, order) for k, c in enumerate(coefficients)][order:]
-    return text, variable, polynomial(derivative).text(variable)
+    return text, variable, derivative.text(variable)
 
 
 def _of_several(context: Context, entropy: int, order: int, count: int) -> tuple[str, str, str]:
@@ -67,44 +71,46 @@ def _of_several(context: Context, entropy: int, order: int, count: int) -> tuple
     variables = sorted([context.letter() for _ in range(count)])
     axis = context.below(count)
     degrees = [context.between(1, 3) for _ in variables]
-    degrees[axis] = order - 1
-    vanishing = _draw_terms(context, degrees, entropy)
     degrees[axis] = context.below(4)
-    terms = {
-        (*exponents[:axis], exponents[axis] + order, *exponents[axis + 1 :]): number
-        for exponents, number in _draw_terms(context, degrees, entropy).items()
-    }
-    derivative = {
-        (*exponents[:axis], exponents[axis] - order, *exponents[axis + 1 :]): number * perm(exponents[axis], order)
-        for exponents, number in terms.items()
-    }
-    return _text({**terms, **vanishing}, variables), variables[axis], _text(derivative, variables)
+    terms: _Terms = {}
+    derivative: _Terms = {}
+    for exponents, number in _draw_terms(context, degrees, entropy).items():
+        exponent = exponents[axis] + order
+        terms[(*exponents[:axis], exponent, *exponents[axis + 1 :])] = number
+        derivative[exponents] = number * perm(exponent, order)
+    answer = context.answer(_text(derivative, variables))
+    # Of too low a degree to leave anything.
+    degrees[axis] = order - 1
+    terms |= _draw_terms(context, degrees, entropy)
+    return _text(terms, variables), variables[axis], answer
 
 
 def _draw_terms(context: Context, degrees: list[int], entropy: int) -> _Terms:
     """Terms that reach each variable's degree; the more entropy, the more there may be beside those."""
+    below = context.below
+    # A dictionary for its order.
     places: dict[tuple[int, ...], None] = {}
+    room = 1
     for axis, degree in enumerate(degrees):
+        room *= degree + 1
         if degree:
-            place = [context.below(most + 1) for most in degrees]
+            place = [below(most + 1) for most in degrees]
             place[axis] = degree
             places[tuple(place)] = None
-    room = 1
-    for degree in degrees:
-        room *= degree + 1
     fewest = max(1, len(places))
     count = context.between(fewest, min(room, fewest + entropy // (2 * DIGIT)))
     while len(places) < count:
-        places[tuple([context.below(most + 1) for most in degrees])] = None
-    shares = context.shares(entropy, len(places))
+        places[tuple([below(most + 1) for most in degrees])] = None
+    shares = context.shares(entropy, count)
     return {place: draw_nonzero(context, share) for place, share in zip(places, shares, strict=True)}
 
 
 def _text(terms: _Terms, variables: list[str]) -> str:
     """The sum by falling powers of the first variable, then of the next."""
+    powers = [_POWERS[variable] for variable in variables]
     written = []
     for exponents in sorted(terms, reverse=True):
-        factor = "*".join([power(variable, k) for variable, k in zip(variables, exponents, strict=True) if k])
+        factor = "*".join([of[k] for of, k in zip(powers, exponents, strict=True) if k])
         written.append(term(terms[exponents], 1, factor))
     return joined(written)
 

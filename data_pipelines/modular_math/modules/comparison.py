@@ -48,7 +48,7 @@ _COMPARISONS = (
     ),
     (
         (
-            "Does {p} != {q}?",
+            "Is {p} != {q}?",
             "Is {p} not equal to {q}?",
             "Are {p} and {q} unequal?",
             "Are {p} and {q} nonequal?",

@@ -45,7 +45,7 @@ def div_remainder(context: Context, entropy: int) -> tuple[str, str]:
     return context.compose(f"What is {what}?" if context.below(2) else f"Calculate {what}."), str(remainder)
 
 
-@maker(ZERO, *POSITIVE_INTEGERS)
+@maker(ZERO, *POSITIVE_INTEGERS, weight=1)
 def remainder_of(context: Context, value: Value, entropy: int) -> str:
     """Let k be the remainder when p is divided by q."""
     p, q = context.write(*_with_remainder(context, value.numerator, entropy))

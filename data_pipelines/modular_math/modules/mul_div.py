@@ -80,7 +80,7 @@ def div(context: Context, entropy: int) -> tuple[str, str]:
             return context.choice(_DIVIDE).format(p=p, q=q), fraction(p, q).text
 
 
-@maker(*FRACTIONS_OR_INTEGERS)
+@maker(*FRACTIONS_OR_INTEGERS, weight=1)
 def quotient(context: Context, value: Value, entropy: int) -> str:
     """Let k be p divided by q."""
     factor = draw_nonzero(context, entropy // 2)

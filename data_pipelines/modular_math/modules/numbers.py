@@ -36,7 +36,7 @@ def gcd(context: Context, entropy: int) -> tuple[str, str]:
     return context.compose(f"What is {what}?" if context.below(2) else f"Calculate {what}."), str(divisor)
 
 
-@maker(*POSITIVE_INTEGERS)
+@maker(*POSITIVE_INTEGERS, weight=1)
 def common_divisor(context: Context, value: Value, entropy: int) -> str:
     """Let k be the greatest common divisor of p and q."""
     p, q = context.write(*_pair_with_divisor(context, value.numerator, entropy))
@@ -64,7 +64,7 @@ def place_value(context: Context, entropy: int) -> tuple[str, str]:
     return context.compose(f"What is the {_PLACES[place]} digit of {handle}?"), digits[-1 - place]
 
 
-@maker(ZERO, SINGLE_DIGIT)
+@maker(ZERO, SINGLE_DIGIT, weight=1)
 def digit_of(context: Context, value: Value, entropy: int) -> str:
     """Let k be the tens digit of p."""
     lower = context.below(max(1, entropy // DIGIT))

@@ -65,8 +65,10 @@ def add(context: Context, entropy: int) -> tuple[str, str]:
     entropy = max(DIGIT, entropy - DIGIT // 2)
     degree = context.between(1, 3)
     total = draw_coefficients(context, degree, entropy // 2, context.between(1, 3))
+    answer = polynomial(total)
+    context.answer(answer.text("x"))
     text, variable = _combination(context, total, entropy // 2)
-    return context.compose(context.choice(_TEMPLATES).format(text)), polynomial(total).text(variable)
+    return context.compose(context.choice(_TEMPLATES).format(text)), answer.text(variable)
 
 
 @maker(INTEGER_FUNCTION)
@@ -129,14 +131,16 @@ def compose(context: Context, entropy: int) -> tuple[str, str]:
     share = context.below(entropy + 1)
     outer = draw_coefficients(context, context.between(1, 2), share)
     inner = draw_coefficients(context, context.between(1, 2), entropy - share)
-    f, g = context.write(polynomial(outer), polynomial(inner))
-    variable = context.letter()
     composed = [0]
     for coefficient in reversed(outer):
         composed = product(composed, inner)
         composed[0] += coefficient
+    answer = polynomial(composed)
+    context.answer(answer.text("x"))
+    f, g = context.write(polynomial(outer), polynomial(inner))
+    variable = context.letter()
     question = context.choice(_TEMPLATES).format(f"{f}({g}({variable}))")
-    return context.compose(question), polynomial(composed).text(variable)
+    return context.compose(question), answer.text(variable)
 
 
 def product(first: list[int], second: list[int]) -> list[int]:

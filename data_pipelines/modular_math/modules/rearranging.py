@@ -106,8 +106,8 @@ def _grown(context: Context, variable: str, degree: int, entropy: int, length: i
 def _sum(
     context: Context, variable: str, degree: int, entropies: tuple[int, int], lengths: tuple[int, int]
 ) -> _Bracketed:
+    left = _grown(context, variable, degree, entropies[0], lengths[0], True)
     while True:
-        left = _grown(context, variable, degree, entropies[0], lengths[0], True)
         right = _grown(context, variable, degree, entropies[1], lengths[1], False)
         coefficients = [a + b for a, b in zip(left.coefficients, right.coefficients, strict=True)]
         if coefficients[degree]:

@@ -44,13 +44,16 @@ def polynomial_roots(context: Context, entropy: int) -> tuple[str, str]:
     for root, multiplicity in roots.items():
         for _ in range(multiplicity):
             coefficients = _times_root(coefficients, root)
-    text, variable = context.write_polynomial(polynomial(coefficients, parts))
     if context.below(2):
         # Ascending: over a common denominator the order is that of the numerators.
         scale = lcm(*[root.denominator for root in roots])
         ordered = sorted(roots, key=lambda root: root.numerator * (scale // root.denominator))
+        answer = context.answer(", ".join([root.text for root in ordered]))
+        text, variable = context.write_polynomial(polynomial(coefficients, parts))
         question = context.choice(_SOLVE).format(equation=f"{text} = 0", variable=variable)
-        return context.compose(question), ", ".join([root.text for root in ordered])
+        return context.compose(question), answer
+    context.answer(_factored(roots, number, parts, "x"))
+    text, variable = context.write_polynomial(polynomial(coefficients, parts))
     return context.compose(f"Factor {text}."), _factored(roots, number, parts, variable)
 
 

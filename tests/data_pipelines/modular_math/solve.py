@@ -194,10 +194,16 @@ def _next(reader, listed):
 
 def _nth_term(reader, variable, listed):
     numbers = list(map(int, listed.split(", ")))
-    x = sympy.Symbol(variable)
-    expression = sympy.interpolate(numbers, x)
-    assert sympy.degree(expression, x) < len(numbers) - 1
-    return polynomial_text(ring([variable], QQ)[0].from_expr(expression), [variable])
+    over, x = ring(variable, QQ)
+    # Newton's series: the k-th difference times the binomial (x - 1 over k).
+    result, binomial, order = over(0), over(1), 0
+    while any(numbers):
+        result += numbers[0] * binomial
+        order += 1
+        binomial = binomial * (x - order) / QQ(order)
+        numbers = [high - low for low, high in itertools.pairwise(numbers)]
+    assert numbers, "not a polynomial of so low a degree"
+    return polynomial_text(result, [variable])
 
 
 def _named(reader, text, form, asked):
@@ -385,7 +391,7 @@ _QUESTIONS = [
     (rf"Does {_NUMBER} = {_NUMBER}\?", _holds(lambda p, q: p == q)),
     (rf"Are {_NUMBER} and {_NUMBER} equal\?", _holds(lambda p, q: p == q)),
     (rf"Do {_NUMBER} and {_NUMBER} have the same value\?", _holds(lambda p, q: p == q)),
-    (rf"Does {_NUMBER} != {_NUMBER}\?", _holds(lambda p, q: p != q)),
+    (rf"Is {_NUMBER} != {_NUMBER}\?", _holds(lambda p, q: p != q)),
     (rf"Are {_NUMBER} and {_NUMBER} (?:unequal|nonequal|non-equal)\?", _holds(lambda p, q: p != q)),
     (rf"Do {_NUMBER} and {_NUMBER} have different values\?", _holds(lambda p, q: p != q)),
     (r"(?:Sort|Put) (.*) in (\w+) order\.", _sort),
