@@ -178,8 +178,10 @@ def test_killed_in_a_trial_nothing_stays_behind_and_the_run_goes_on(clone, numbe
     here = clone(steps=600, rates=[0.01])
     launched = here.start()
     printed = ""
-    while "step 100/600" not in printed:
-        printed += launched.stdout.readline()
+    for line in launched.stdout:
+        printed += line
+        if "step 100/600" in line:
+            break
     launched.send_signal(number)
     launched.wait(timeout=40)
     if number == signal.SIGINT:

@@ -1,17 +1,24 @@
 """One trial: the thin shell around `training.loop` with everything that can end it."""
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_pipelines.tokenizer import MathTokenizer, load_tokenizer, make_character_tokenizer
 from vishwam import check, config, state
+from vishwam.errors import BadInput
 from vishwam.training.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:
-    from vishwam.training.experiment import TokenizerConfig
+    from vishwam.tracking.run import Run
+    from vishwam.training.checkpoint import Checkpoints
+    from vishwam.training.experiment import Experiment, TokenizerConfig
+
+# What a slow line carries in the seconds that an interrupted trial has left.
+LAST_UPLOAD_BYTES = 64_000_000
 
 
 def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[], None]) -> int:
@@ -20,7 +27,8 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
     connect: makes W&B reachable; called once the configuration is known to be sound.
 
     Raises:
-        BadInput: a Gin file, a knob or the tokeniser is wrong; nothing has begun.
+        BadInput: a Gin file, a knob or the tokeniser is wrong, or the run was begun with other settings or is being
+            trained by another process; nothing has begun.
     """
     interruption = Interruption().install()
     loaded = config.load(gin_files, overrides)
@@ -34,50 +42,119 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
 
     from vishwam.tracking import run as tracking
     from vishwam.training import compile_cache, loop
-    from vishwam.training.checkpoint import Checkpoints
+    from vishwam.training.checkpoint import Checkpoints, only_writer
     from vishwam.training.rows import Diverged
-
-    compile_cache.enable(home / "compile_cache")
-    writer = tracking.start()
-    interruption.last_words = writer.announce_preemption
-    writer.config(
-        loaded.knobs
-        | {"gin_config": loaded.config_str, "gin_operative_config": loaded.operative_config_str}
-        | {"device": jax.devices()[0].device_kind, "device_count": jax.device_count(), "jax": jax.__version__}
-    )
-    swept = tracking.swept_knobs()
-    print(f"trial {writer.id}  " + " ".join(f"{name}={value}" for name, value in swept.items()), flush=True)
-    folder = home / "checkpoints" / writer.id
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.gin").write_text(loaded.config_str)
-    (folder / "operative_config.gin").write_text(loaded.operative_config_str)
-    tokenizer.save(folder / "tokenizer")
 
     def say(line: str) -> None:
         print(line, flush=True)
 
-    with contextlib.closing(Checkpoints(folder)) as checkpoints:
-        try:
-            loop.train(experiment, tokenizer, writer, checkpoints, interruption, say)
-        except Diverged as reason:
-            interruption.ending()
-            say(f"  failed: {reason}")
-            writer.fail(str(reason))
-            return 1
-        except (loop.Stopped, Interrupted) as reason:
-            interruption.ending()
-            # Early termination comes as a signal from the agent, too; only the server knows which it was.
-            if isinstance(reason, loop.Stopped) or writer.ask_stop_requested():
+    compile_cache.enable(home / "compile_cache")
+    run_id = tracking.new_id()
+    folder = home / "checkpoints" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_writer(folder):
+        # Before W&B hears of it: what is refused here leaves the run as it was.
+        insist_on_same(folder, experiment)
+        writer = tracking.start(run_id)
+        interruption.last_words = writer.last_words
+        say(f"trial {run_id}  " + " ".join(f"{name}={value}" for name, value in tracking.swept_knobs().items()))
+        bring_from_elsewhere(writer, folder, experiment, say)
+        writer.config(
+            loaded.knobs
+            | {"gin_config": loaded.config_str, "gin_operative_config": loaded.operative_config_str}
+            | {"device": jax.devices()[0].device_kind, "device_count": jax.device_count(), "jax": jax.__version__}
+        )
+        (folder / "config.gin").write_text(loaded.config_str)
+        (folder / "operative_config.gin").write_text(loaded.operative_config_str)
+        tokenizer.save(folder / "tokenizer")
+        with contextlib.closing(Checkpoints(folder)) as checkpoints:
+            try:
+                loop.train(experiment, tokenizer, writer, checkpoints, interruption, say)
+            except Diverged as reason:
+                interruption.ending()
+                say(f"  failed: {reason}")
+                writer.fail(str(reason))
+                return 1
+            except loop.Stopped:
+                interruption.ending()
                 say("  stopped early by the sweep")
                 writer.summarise({"stopped_early": True})
                 writer.finish()
                 return 0
-            say(f"  interrupted by {reason}; the same run goes on from here when it is started again")
-            writer.preempt()
-            return 1
-    interruption.ending()
-    writer.finish()
+            except Interrupted as reason:
+                interruption.ending()
+                say(f"  interrupted by {reason}; the same run goes on from here when it is started again")
+                writer.announce_preemption()
+                send_newest(writer, checkpoints)
+                writer.finish(exit_code=1)
+                return 1
+        interruption.ending()
+        writer.finish()
     return 0
+
+
+def insist_on_same(folder: Path, experiment: "Experiment") -> None:
+    """A run goes on with the experiment that it began with: its curve and its figures are of one thing.
+
+    Raises:
+        BadInput: the checkpoints in `folder` were trained with other settings.
+    """
+    stored = folder / "config.gin"
+    if not stored.exists() or not steps_in(folder):
+        return
+    before, now = settings(config.load([stored]).experiment), settings(experiment)
+    for name in before | now:
+        if before.get(name) != now.get(name):
+            raise BadInput(
+                f"run {folder.name} was begun with {name} = {before.get(name)!r}, which is now {now.get(name)!r}: "
+                "put it back, or start a new run"
+            )
+
+
+def settings(part: Any) -> dict[str, Any]:
+    """Every field of a dataclass and of those inside it, by its name in Gin."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        own = {f"{type(part).__name__}.{field.name}": value}
+        found |= settings(value) if dataclasses.is_dataclass(value) else own
+    return found
+
+
+def bring_from_elsewhere(writer: "Run", folder: Path, experiment: "Experiment", say: Callable[[str], None]) -> None:
+    """The newest checkpoint of a run that another machine has taken further than this one.
+
+    Raises:
+        BadInput: it was trained with other settings.
+    """
+    from vishwam.tracking import artifacts
+
+    if not writer.resumed:
+        return
+    here = max(steps_in(folder), default=-1)
+    if artifacts.lay_out(writer.checkpoint_name("latest"), folder, beyond=here):
+        try:
+            insist_on_same(folder, experiment)
+        except BadInput as refusal:
+            writer.fail(str(refusal))  # Handed out again it would only come back here.
+            raise
+    elif here < 0:
+        say("  no checkpoint of this run is to be had: starting from its first step")
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The steps stored in a run's folder."""
+    return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+
+
+def send_newest(writer: "Run", checkpoints: "Checkpoints") -> None:
+    """Uploads where the trial was interrupted, for it may go on elsewhere, if that fits into its grace."""
+    newest = checkpoints.newest()
+    if newest is None or newest in checkpoints.notes():  # That one is sent with what was measured.
+        return
+    folder = checkpoints.folder / str(newest)
+    if sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= LAST_UPLOAD_BYTES:
+        writer.checkpoint(folder, newest, best=False, metadata={"step": newest})
 
 
 def open_tokenizer(wanted: "TokenizerConfig", home: Path) -> MathTokenizer:

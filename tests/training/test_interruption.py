@@ -9,7 +9,7 @@ import sys, time
 from vishwam.training import interruption
 interruption.PATIENCE_SECONDS = 0.5
 i = interruption.Interruption().install()
-i.last_words = lambda: print("last words", flush=True)
+i.last_words = lambda: print("last words", flush=True) or 7
 print("ready", flush=True)
 {body}
 """
@@ -46,7 +46,7 @@ def test_a_trial_that_does_not_ask_is_ended_after_its_last_words():
     trial = start(DEAF)
     trial.send_signal(signal.SIGTERM)
     assert trial.communicate(timeout=20)[0] == "last words\n"
-    assert trial.returncode == 1
+    assert trial.returncode == 7
 
 
 def test_a_trial_ends_with_its_parent():
@@ -67,3 +67,31 @@ trial.wait()
     agent.kill()
     # The pipe closes when the last process that holds it, the trial, is gone.
     assert agent.stdout.read() == "by the end of its parent process\n"
+
+
+# What a trial imports takes seconds; the agent is gone before they are over.
+LATE = """
+import os, sys
+import vishwam
+print("begun", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_parent_that_ends_during_the_imports_is_missed():
+    body = LATE + TRIAL.format(body=POLITE)
+    agent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import subprocess, sys; subprocess.run([sys.executable, '-c', {body!r}], process_group=0)",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert agent.stdout.readline() == "begun\n"
+    agent.kill()
+    agent.wait()
+    agent.stdin.close()
+    assert agent.stdout.read() == "ready\nby the end of its parent process\n"

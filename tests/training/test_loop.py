@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -23,8 +24,10 @@ class Journal:
 
     id = "journal"
 
-    def __init__(self, logged_to=-1):
+    def __init__(self, logged_to=-1, held=(), told=False):
         self.rows = {}
+        self.held = held
+        self.told = told  # the server would answer that the run is to stop
         self.stored = []
         self.summary = {}
         self.stop = False
@@ -37,6 +40,12 @@ class Journal:
 
     def logged(self, step):
         return step <= self._logged_to or step in self.rows
+
+    def ask_stop_requested(self):
+        return self.told
+
+    def has_checkpoint(self, step):
+        return step in self.held
 
     def summarise(self, values):
         self.summary.update(values)
@@ -128,12 +137,13 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
     with pytest.raises(Interrupted):
         train(tokenizer, tmp_path, before, alarm)
     assert len(before.rows) < 6
-    after = Journal(logged_to=max(before.rows))
+    after = Journal(max(before.rows), [step for step, *_ in before.stored])
     train(tokenizer, tmp_path, after)
     assert sorted([*before.rows, *after.rows]) == list(whole[1].rows)
     for step, row in (before.rows | after.rows).items():
         for name in ("validation/loss", "interpolate/exact_match"):
             assert row.get(name) == whole[1].rows[step].get(name)
+    assert before.stored + after.stored == whole[1].stored
     for resumed, uninterrupted in zip(
         jax.tree.leaves(final_state(tmp_path)), jax.tree.leaves(final_state(whole[0])), strict=True
     ):
@@ -142,12 +152,31 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
 
 def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, tmp_path):
     # Six dispatches and two evaluation sets before the end: the alarm comes inside the last evaluation.
+    before = Journal()
     with pytest.raises(Interrupted):
-        train(tokenizer, tmp_path, Journal(), alarm=6 + 1)
-    after = Journal(logged_to=20)
+        train(tokenizer, tmp_path, before, alarm=6 + 1)
+    assert max(before.rows) == 20, "a row is written when it is whole"
+    after = Journal(logged_to=20, held=[16])
     train(tokenizer, tmp_path, after)
     assert list(after.rows) == [24]
     assert after.rows[24]["interpolate/exact_match"] == whole[1].rows[24]["interpolate/exact_match"]
+    assert after.stored == whole[1].stored[1:]
+
+
+def test_stopped_early_while_it_decodes_leaves_the_loss_it_was_stopped_for(whole, tokenizer, tmp_path):
+    journal = Journal(told=True)
+    with pytest.raises(training_loop.Stopped):
+        train(tokenizer, tmp_path, journal, alarm=6 + 1)
+    assert journal.rows[24]["validation/loss"] == whole[1].rows[24]["validation/loss"]
+
+
+def test_an_upload_cut_short_by_a_kill_is_made_again(whole, tokenizer, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    after = Journal(logged_to=24, held=[24])
+    train(tokenizer, folder, after)
+    assert not after.rows
+    step, _, evaluation = whole[1].stored[0]
+    assert after.stored == [(step, False, evaluation)], "24 has become the best since"
 
 
 def test_stop_by_the_server_stores_and_leaves(tokenizer, tmp_path):

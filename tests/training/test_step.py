@@ -194,9 +194,16 @@ def test_divergence_shows(where):
 
 def test_no_transfer_happens_at_a_step():
     graphdef, state = fresh()
+    before = jax.device_get(state.params)
     state, batches, knobs = jax.device_put((state, some_batches(1), KNOBS.on_device()))
     with jax.transfer_guard("disallow"):
-        train_steps(graphdef, state, batches, knobs)
+        state, _ = train_steps(graphdef, state, batches, knobs)
+    assert any(
+        (a != b).any() for a, b in zip(*map(jax.tree.leaves, (before, jax.device_get(state.params))), strict=True)
+    )
+    # The guard guards: knobs left on the host would have to be sent.
+    with pytest.raises(jax.errors.JaxRuntimeError, match="transfer"), jax.transfer_guard("disallow"):
+        train_steps(graphdef, state, batches, KNOBS)
 
 
 def test_one_step_is_what_it_was():

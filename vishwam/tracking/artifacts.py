@@ -1,7 +1,9 @@
 """Checkpoints by name: a local folder, or an artifact that W&B holds."""
 
 import http.client
+import shutil
 import ssl
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -49,3 +51,22 @@ def fetch(name: str, into: Path) -> Path:
         first = str(error).strip().splitlines()[0]
         raise BadInput(f"no artifact {name!r} on the W&B in use ({first})") from None
     return Path(artifact.download(root=str(into / artifact.source_name.replace(":", "-"))))
+
+
+def lay_out(name: str, run_folder: Path, beyond: int) -> bool:
+    """Lays a checkpoint of a step after `beyond` out in a run's folder, as if written there; False where W&B has none
+    by that name.
+    """
+    try:
+        artifact = wandb.Api().artifact(name, type="model")
+    except (wandb.errors.CommError, ValueError):
+        return False
+    if artifact.metadata["step"] <= beyond:
+        return False
+    with tempfile.TemporaryDirectory(dir=run_folder.parent) as temporary:
+        step = Path(artifact.download(root=f"{temporary}/step"))
+        (step / "config.gin").rename(run_folder / "config.gin")
+        (step / "operative_config.gin").unlink()
+        shutil.rmtree(step / "tokenizer")
+        step.rename(run_folder / str(artifact.metadata["step"]))  # Last: a folder of a step is a whole one.
+    return True

@@ -8,6 +8,8 @@ TRAIN_LOSS = "train/loss"
 LEARNING_RATE = "train/learning_rate"
 GRADIENT_NORM = "train/gradient_norm"
 TOKENS_PER_SECOND = "train/tokens_per_second"
+FLOPS_PER_SECOND = "train/flops_per_second"
+MFU = "train/mfu"
 VALIDATION_LOSS = "validation/loss"
 INTERPOLATE = "interpolate/exact_match"
 EXTRAPOLATE = "extrapolate/exact_match"
@@ -34,6 +36,8 @@ OTHERS = (
     LEARNING_RATE,
     GRADIENT_NORM,
     TOKENS_PER_SECOND,
+    FLOPS_PER_SECOND,
+    MFU,
     DEVICE_USED,
     DEVICE_RESERVED,
     ALLOCATOR_PEAK,

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from wandb.sdk.lib.runid import generate_id
 
 from vishwam.evaluation.exact_match import Sample
 
-from .metrics import SAMPLES, STEP
+from .metrics import SAMPLES, STEP, VALIDATION_LOSS
 
 log = logging.getLogger(__name__)
 
@@ -83,18 +84,29 @@ class Run:
             ],
         )
 
-    def checkpoint(self, folder: Path, step: int, best: bool, evaluation: Mapping[str, Any]) -> None:
-        """Uploads a step's folder, what lies beside it and `evaluation` (as a file, and as the artifact's metadata), in
-        the background.
-        """
-        artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=dict(evaluation))
+    def checkpoint(self, folder: Path, step: int, best: bool, metadata: Mapping[str, Any]) -> None:
+        """Uploads a step's folder, with what lies beside it, in the background."""
+        artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=dict(metadata))
         artifact.add_dir(str(folder))
-        with artifact.new_file("evaluation.json") as written:
-            json.dump(evaluation, written, indent=1)
         artifact.add_dir(str(folder.parent / "tokenizer"), name="tokenizer")
         for name in ("config.gin", "operative_config.gin"):
             artifact.add_file(str(folder.parent / name))
         self._run.log_artifact(artifact, aliases=["latest", f"step-{step}", *(["best"] if best else [])])
+
+    def checkpoint_name(self, alias: str) -> str:
+        """entity/project/checkpoint-id:alias"""
+        return f"{self._run.entity}/{self._run.project}/checkpoint-{self.id}:{alias}"
+
+    def has_checkpoint(self, step: int) -> bool:
+        """Whether W&B holds the checkpoint of `step`, whole and evaluated; False where it does not say."""
+        if self._run.offline:
+            return False
+        try:
+            artifact = wandb.Api(timeout=10).artifact(self.checkpoint_name(f"step-{step}"), type="model")
+        except (wandb.errors.CommError, ValueError):
+            return False
+        # A trial that is interrupted while it decodes sends the step as it is, and again when it is evaluated.
+        return VALIDATION_LOSS in artifact.metadata
 
     def stop_requested(self) -> bool:
         """Whether W&B asked this run to stop: early termination by the sweep, or a person's click.
@@ -128,10 +140,13 @@ class Run:
         """Tells W&B that this run ends for a reason that is not its own, and is to be handed out again."""
         self._run.mark_preempting()
 
-    def preempt(self) -> None:
-        """Ends the run as interrupted, to be handed out again."""
+    def last_words(self) -> int:
+        """Says what is left to say where a trial ends by force; returns its exit code."""
+        if self.ask_stop_requested():
+            self.summarise({"stopped_early": True})
+            return 0
         self.announce_preemption()
-        self._run.finish(exit_code=1)
+        return 1
 
     def fail(self, reason: str) -> None:
         """Ends the run as failed, with the reason where a person looks for it."""
@@ -139,12 +154,17 @@ class Run:
         self._run.alert(title="Trial failed", text=reason, level="ERROR")
         self._run.finish(exit_code=1)
 
-    def finish(self) -> None:
-        self._run.finish()
+    def finish(self, exit_code: int = 0) -> None:
+        self._run.finish(exit_code=exit_code)
 
 
-def start(job_type: str = "train") -> Run:
-    """Begins the run that the environment names (`WANDB_RUN_ID`), or a new one; the same id continues.
+def new_id() -> str:
+    """The id of the run that the environment names, as an agent does, or a fresh one."""
+    return os.environ.get("WANDB_RUN_ID") or generate_id()
+
+
+def start(id: str, job_type: str = "train") -> Run:
+    """Begins the run `id`, or continues it where W&B has it already.
 
     Under an agent the run is named by the knobs its sweep varies, which say more than random words.
     """
@@ -156,6 +176,7 @@ def start(job_type: str = "train") -> Run:
         stop.set()
 
     run = wandb.init(
+        id=id,
         job_type=job_type,
         resume="allow",
         # Without a stop_fn the client raises KeyboardInterrupt wherever the main thread happens to be.

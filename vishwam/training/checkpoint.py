@@ -5,12 +5,17 @@ A run's folder holds what never changes (`config.gin`, `tokenizer/`) beside one 
     .vishwam/checkpoints/<run id>/config.gin, tokenizer/
     .vishwam/checkpoints/<run id>/<step>/state/      parameters, average, optimizer, step, random key
     .vishwam/checkpoints/<run id>/<step>/data/       state of the Grain iterator
-    .vishwam/checkpoints/<run id>/<step>/metadata/   JSON: knobs, metrics at this step, versions
+    .vishwam/checkpoints/<run id>/<step>/metadata/   JSON: the step, the run, the best validation loss so far
+    .vishwam/checkpoints/<run id>/<step>/evaluation.json   what was measured with it, where it was evaluated
 """
 
+import contextlib
+import fcntl
+import json
 import logging
 import shutil
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,8 @@ log = logging.getLogger(__name__)
 
 SCORE = metrics.VALIDATION_LOSS
 """What makes a checkpoint the best: cheap, on the same questions every time, and never saturated."""
+
+EVALUATION = "evaluation.json"
 
 
 class Checkpoints:
@@ -44,8 +51,8 @@ class Checkpoints:
             ),
         )
 
-    def save(self, step: int, state: Any, data: Any, metadata: dict[str, Any], scores: dict[str, float] | None) -> Path:
-        """Writes one step and returns its folder once it is whole on disk.
+    def save(self, step: int, state: Any, data: Any, metadata: dict[str, Any], scores: dict[str, float] | None) -> None:
+        """Writes one step; returns once it is whole on disk.
 
         The iterator must stand at the first batch that `state` has not seen: it is saved as it is.
         """
@@ -60,7 +67,18 @@ class Checkpoints:
             force=True,
         )
         self._manager.wait_until_finished()
-        return self.folder / str(step)
+
+    def note(self, step: int, evaluation: Mapping[str, Any]) -> None:
+        """Keeps beside a stored step what was measured with it."""
+        path = self.folder / str(step) / EVALUATION
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(evaluation, indent=1))
+        temporary.replace(path)
+
+    def notes(self) -> dict[int, dict[str, Any]]:
+        """What was noted with the steps that are still kept, in their order."""
+        paths = {step: self.folder / str(step) / EVALUATION for step in sorted(self._manager.all_steps())}
+        return {step: json.loads(path.read_text()) for step, path in paths.items() if path.exists()}
 
     def restore(self, state: Any, data: Any) -> tuple[Any, Any, dict[str, Any]] | None:
         """The newest whole step as (state, data iterator, metadata), or None where there is none.
@@ -92,6 +110,21 @@ class Checkpoints:
 
     def close(self) -> None:
         self._manager.close()
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Holds a run's folder for this process alone; the kernel lets go of it however the process ends.
+
+    Raises:
+        BadInput: another process holds it.
+    """
+    with (folder / ".lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInput(f"run {folder.name} is being trained by another process just now") from None
+        yield
 
 
 def read_state(folder: Path, state: Any) -> Any:

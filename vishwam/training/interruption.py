@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+import vishwam
+
 # From noticing to leaving by force, should the main thread hang in a long compilation ...
 PATIENCE_SECONDS = 6.0
 # ... and from there to the end of saving and of the last upload.
@@ -20,14 +22,13 @@ class Interruption:
     """Notes SIGINT, SIGTERM and the end of the parent process, and raises where the trial asks for it.
 
     Raising inside a signal handler could cut a checkpoint or a row in half; `check` is called between dispatches. A
-    trial that does not ask for too long is ended all the same, after `last_words`.
+    trial that does not ask for too long is ended all the same, after `last_words`, which say the exit code.
     """
 
     def __init__(self) -> None:
         self._reason: str | None = None
         self._ending = threading.Event()
-        self._parent = os.getppid()
-        self.last_words: Callable[[], None] = lambda: None
+        self.last_words: Callable[[], int] = lambda: 1
 
     def install(self) -> "Interruption":
         """Takes the signals (main thread only) and starts to watch the parent."""
@@ -62,7 +63,7 @@ class Interruption:
                     self._note(signal.Signals(number).name)
 
     def _watch_parent(self) -> None:
-        while os.getppid() == self._parent:
+        while os.getppid() == vishwam.PARENT:
             time.sleep(1)
         self._note("the end of its parent process")
 
@@ -72,10 +73,11 @@ class Interruption:
             threading.Thread(target=self._insist, name="insist", daemon=True).start()
 
     def _insist(self) -> None:
+        code = 1
         try:
             if self._ending.wait(PATIENCE_SECONDS):
                 time.sleep(GRACE_SECONDS)
             else:
-                self.last_words()
+                code = self.last_words()
         finally:
-            os._exit(1)
+            os._exit(code)

@@ -2,16 +2,19 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from data_pipelines.loader import Batch, training_batches
 from data_pipelines.tokenizer import MathTokenizer
+from vishwam.evaluation.exact_match import ExactMatch
 from vishwam.evaluation.suite import Suite, figures
 from vishwam.model import decoder
+from vishwam.model.flops import flops_per_token, peak_flops_per_second
 from vishwam.tracking.metrics import SAMPLES
 from vishwam.tracking.run import Run
 
@@ -43,7 +46,8 @@ def train(
         Stopped, Interrupted: a checkpoint of the newest step is on disk.
     """
     loop = experiment.loop
-    graphdef, params = decoder.init(model_config(experiment, tokenizer), jax.random.key(loop.seed))
+    config = model_config(experiment, tokenizer)
+    graphdef, params = decoder.init(config, jax.random.key(loop.seed))
     run.summarise({"parameters": sum(leaf.size for leaf in jax.tree.leaves(params))})
     state = init_state(params)
     data = iter(
@@ -59,51 +63,69 @@ def train(
 
     def check() -> None:
         if run.stop_requested():
+            interruption.ending()
             raise Stopped
         interruption.check()
 
     suite = Suite(experiment.data, tokenizer, graphdef, loop.max_answer_tokens, loop.length_buckets, check)
-    rows = Rows(run, loop.log_every)
+    peak_flops = peak_flops_per_second(jax.devices()[0].device_kind, config.compute_dtype)
+    rows = Rows(run, loop.log_every, peak_flops)
+    measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
 
-    def save(score: float | None) -> Path:
+    def save(score: float | None) -> None:
         metrics = None if score is None else {SCORE: score}
-        return checkpoints.save(step, state, data, {"step": step, "run": run.id, "best_loss": best_loss}, metrics)
+        checkpoints.save(step, state, data, {"step": step, "run": run.id, "best_loss": best_loss}, metrics)
+
+    def send(step: int, evaluation: Mapping[str, Any]) -> None:
+        run.checkpoint(checkpoints.folder / str(step), step, evaluation[SCORE] <= best_loss, evaluation)
 
     def validate() -> float:
         rows.flush()
         loss = suite.validation_loss(state.averages, loop.validation_questions)
-        rows.add({SCORE: loss})
-        say(f"  step {step:>{len(str(loop.steps))}}/{loop.steps}  loss {rows.loss:.4f}  validation {loss:.4f}")
+        trained = "" if math.isnan(rows.loss) else f"loss {rows.loss:.4f}  "
+        say(f"  step {step:>{len(str(loop.steps))}}/{loop.steps}  {trained}validation {loss:.4f}")
+        measured[SCORE] = loss
         return loss
 
-    def store_and_examine(loss: float, questions: int) -> None:
+    def examine(loss: float) -> dict[str, Any]:
         """Stores first: a trial that is killed while it decodes goes on from here."""
         nonlocal best_loss
-        is_best = loss <= best_loss
+        questions = loop.final_questions if step == loop.steps else loop.evaluation_questions
         best_loss = min(loss, best_loss)
-        folder = checkpoints.folder / str(step) if checkpoints.newest() == step else save(loss)
+        if checkpoints.newest() != step:
+            save(loss)
         results = list(suite.exact_match(state.averages, questions))
         metrics = figures(results)
         shown = {f"{split}/{name}": result.samples[:SAMPLES_SHOWN] for split, name, result in results}
-        rows.add(metrics | {SAMPLES: run.samples(shown)})
-        say("  exact match  " + "  ".join(f"{split} {name} {result.value:.1%}" for split, name, result in results))
-        run.checkpoint(folder, step, is_best, {"step": step, "questions": questions, SCORE: loss} | metrics)
+        evaluation = {"step": step, "questions": questions, SCORE: loss} | metrics
+        checkpoints.note(step, evaluation)
+        measured.update(metrics | {SAMPLES: run.samples(shown)})
+        for line in spoken(results):
+            say(line)
+        return evaluation
 
     def look_up() -> None:
         """What is due after `step`: nothing, validation, or validation and the evaluations."""
-        if step == loop.steps:
-            store_and_examine(validate(), loop.final_questions)
-        elif step % loop.evaluate_every == 0:
-            store_and_examine(validate(), loop.evaluation_questions)
+        if step == loop.steps or step % loop.evaluate_every == 0:
+            evaluation = examine(validate())
+            write()
+            send(step, evaluation)
         elif step % loop.validate_every == 0:
             validate()
-        else:
-            return
-        rows.write(step)
+            write()
+
+    def write() -> None:
+        rows.write(step, measured)
+        measured.clear()
 
     try:
-        if restored and not run.logged(step):
-            look_up()  # The trial was interrupted in the middle of it.
+        if restored and step:
+            cut_short = not run.logged(step)
+            for sent, evaluation in checkpoints.notes().items():
+                if not (cut_short and sent == step) and not run.has_checkpoint(sent):
+                    send(sent, evaluation)  # The trial was killed before its upload was whole.
+            if cut_short:
+                look_up()
         while step < loop.steps:
             check()
             # The device is still at work on the dispatch before while these are made.
@@ -112,14 +134,33 @@ def train(
             with jax.transfer_guard("disallow"):
                 state, metrics = train_steps(graphdef, state, on_device, knobs)
             step += loop.steps_per_dispatch
-            rows.collect(step, metrics, int(np.count_nonzero(batches["tokens_BT"] != tokenizer.pad_id)))
+            tokens = int(np.count_nonzero(batches["tokens_BT"] != tokenizer.pad_id))
+            rows.collect(step, metrics, tokens, tokens * flops_per_token(config, batches["tokens_BT"].shape[-1]))
             look_up()
-    except (Interrupted, Stopped):
+    except (Interrupted, Stopped) as ending:
+        # Early termination comes as a signal from the agent, too; only the server knows which it was.
+        stopped = isinstance(ending, Stopped) or run.ask_stop_requested()
         rows.flush()
-        rows.write_if_due()
+        if measured and stopped:
+            write()  # Nobody will come back to complete it.
+        elif not measured:
+            rows.write_if_due()
         if checkpoints.newest() != step:
             save(None)
+        if stopped:
+            raise Stopped from None
         raise
+
+
+def spoken(results: Sequence[tuple[str, str, ExactMatch]]) -> list[str]:
+    """Exact match for a terminal: one line, or one a split where there are many sets."""
+    if len(results) <= 4:
+        return ["  exact match  " + "  ".join(f"{split} {name} {result.value:.1%}" for split, name, result in results)]
+    lines = []
+    for split, parts in itertools.groupby(results, key=lambda result: result[0]):
+        sets = [(name.rpartition("__")[2], result.value) for _, name, result in parts]
+        lines.append(f"  {split}  " + "  ".join(f"{name} {value:.1%}" for name, value in sets))
+    return lines
 
 
 def stack(data: Iterator[Batch], count: int, pad_id: int) -> Batch:

@@ -1,6 +1,7 @@
 """Metrics on their way from the device to W&B."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,31 +23,33 @@ class Rows:
     device never waits for the host.
     """
 
-    def __init__(self, run: Run, log_every: int):
+    def __init__(self, run: Run, log_every: int, peak_flops: float | None):
+        """peak_flops: FLOP/s of the device at its best, None where that is not known."""
         self._run = run
         self._log_every = log_every
         self._memory = MemoryMonitor()
         self._memory_at = float("-inf")
-        self._pending: tuple[int, dict[str, jax.Array], int] | None = None
+        self._pending: tuple[int, dict[str, jax.Array], int, float] | None = None
         self._step = -1
         self._losses: list[float] = []
         self._latest: dict[str, float] = {}
-        self._extra: dict[str, Any] = {}
         self._tokens = 0
+        self._flops = 0.0
+        self._peak_flops = peak_flops
         # When the window that is being measured began; None while the first dispatch compiles.
         self._since: float | None = None
         self._until = 0.0
 
-    def collect(self, step: int, metrics: dict[str, jax.Array], tokens: int) -> None:
-        """Takes what the dispatch that ends at `step` returned, [steps a dispatch] each, and the tokens it was given;
-        writes the row of the dispatch before, if one is due.
+    def collect(self, step: int, metrics: dict[str, jax.Array], tokens: int, flops: float) -> None:
+        """Takes what the dispatch that ends at `step` returned, [steps a dispatch] each, and how many tokens and
+        floating-point operations it was, padding apart; writes the row of the dispatch before, if one is due.
 
         Raises:
             Diverged: the dispatch before was not finite.
         """
         self.flush()
         self.write_if_due()
-        self._pending = (step, metrics, tokens)
+        self._pending = (step, metrics, tokens, flops)
 
     def flush(self) -> None:
         """Waits for the newest dispatch and takes its metrics in.
@@ -56,7 +59,7 @@ class Rows:
         """
         if self._pending is None:
             return
-        step, metrics, tokens = self._pending
+        step, metrics, tokens, flops = self._pending
         self._pending = None
         values = jax.device_get(metrics)
         finite = np.asarray(values["finite"])
@@ -69,15 +72,12 @@ class Rows:
         self._until = time.perf_counter()
         self._step = step
         self._tokens += tokens
+        self._flops += flops
         self._losses.extend(values["loss"].tolist())
         self._latest = {
             names.LEARNING_RATE: float(values["learning_rate"][-1]),
             names.GRADIENT_NORM: float(values["gradient_norm"][-1]),
         }
-
-    def add(self, values: dict[str, Any]) -> None:
-        """More for the row that `write` ends."""
-        self._extra.update(values)
 
     @property
     def loss(self) -> float:
@@ -85,21 +85,25 @@ class Rows:
         return float(np.mean(self._losses)) if self._losses else float("nan")
 
     def write_if_due(self) -> None:
-        """Ends the row of the newest step taken in if one belongs there and nothing else is still to be added to it."""
-        if self._losses and self._step % self._log_every == 0 and not self._extra:
+        """Writes the row of the newest step taken in, if one belongs there and is not written yet."""
+        if self._losses and self._step % self._log_every == 0:
             self.write(self._step)
 
-    def write(self, step: int) -> None:
-        """Ends the row: train metrics since the last one, what was added, and memory when it is due."""
+    def write(self, step: int, more: Mapping[str, Any] | None = None) -> None:
+        """Writes a row: train metrics since the last one, `more`, and memory when it is due."""
         row: dict[str, Any] = {}
         if self._losses:
             row = {names.TRAIN_LOSS: self.loss, **self._latest}
             if self._since is not None:
-                row[names.TOKENS_PER_SECOND] = self._tokens / max(self._until - self._since, 1e-9)
+                seconds = max(self._until - self._since, 1e-9)
+                row[names.TOKENS_PER_SECOND] = self._tokens / seconds
+                row[names.FLOPS_PER_SECOND] = self._flops / seconds
+                if self._peak_flops:
+                    row[names.MFU] = row[names.FLOPS_PER_SECOND] / self._peak_flops
         now = time.perf_counter()
         if now - self._memory_at >= MEMORY_SECONDS:
             row |= self._memory.sample()
             self._memory_at = now
-        self._run.log(step, row | self._extra)
-        self._losses, self._latest, self._extra, self._tokens = [], {}, {}, 0
+        self._run.log(step, row | dict(more or {}))
+        self._losses, self._latest, self._tokens, self._flops = [], {}, 0, 0.0
         self._since = time.perf_counter()
