@@ -165,29 +165,37 @@ def uncollected(stream: Stream, coefficients: list[int], entropy: int) -> list[t
     """(number, exponent) of terms in random order, two more of them than `coefficients` needs or further, that add up
     to the polynomial.
     """
-    needed = [1 if c else 0 for c in coefficients]
     more = 2 + stream.below(entropy // (2 * DIGIT) + 2)
+    return stream.shuffled(cut_up(stream, coefficients, more, entropy))
+
+
+def cut_up(stream: Stream, totals: list[int], more: int, entropy: int) -> list[tuple[int, int]]:
+    """(number, place) such that the numbers of a place add up to totals[place]: `more` than one for each that is not 0,
+    sizes of `entropy` shared by all. A number may be 0.
+    """
+    needed = [1 if total else 0 for total in totals]
     count = sum(needed) + more
     for _ in range(more):
         needed[stream.below(len(needed))] += 1
-    # A single term cannot add up to 0.
-    for exponent, coefficient in enumerate(coefficients):
-        if needed[exponent] == 1 and not coefficient:
-            needed[exponent] = 0
-            needed[stream.choice([other for other, many in enumerate(needed) if many])] += 1
-    half = POWERS[max(DIGIT // 2, entropy // count)] // 2 + 1
+    # A single term cannot add up to 0; where it is the only one, nothing is said.
+    for place, total in enumerate(totals):
+        if needed[place] == 1 and not total:
+            needed[place] = 0
+            if others := [other for other, many in enumerate(needed) if many]:
+                needed[stream.choice(others)] += 1
+    half = POWERS[max(DIGIT // 2, entropy // max(1, count))] // 2 + 1
     terms = []
-    for exponent, coefficient in enumerate(coefficients):
-        many = needed[exponent]
+    for place, total in enumerate(totals):
+        many = needed[place]
         if many == 1:
-            terms.append((coefficient, exponent))
+            terms.append((total, place))
         elif many:
-            terms += _cut(stream, coefficient, many, half, exponent)
-    return stream.shuffled(terms)
+            terms += _cut(stream, total, many, half, place)
+    return terms
 
 
-def _cut(stream: Stream, total: int, count: int, half: int, exponent: int) -> list[tuple[int, int]]:
-    """`count` terms of that exponent, about as large as `half`, whose numbers add up to `total`."""
+def _cut(stream: Stream, total: int, count: int, half: int, place: int) -> list[tuple[int, int]]:
+    """`count` terms of that place, about as large as `half`, whose numbers add up to `total`."""
     parts = [stream.below(2 * half + 1) - half for _ in range(count)]
     rest = total - sum(parts)
-    return [(part + (rest + place) // count, exponent) for place, part in enumerate(parts)]
+    return [(part + (rest + number) // count, place) for number, part in enumerate(parts)]

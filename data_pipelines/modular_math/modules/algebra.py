@@ -1,7 +1,7 @@
 """Linear equations: algebra__linear_1d, algebra__linear_2d."""
 
 from data_pipelines.modular_math.composition import INTEGERS, Context, maker
-from data_pipelines.modular_math.expressions import signed_sum
+from data_pipelines.modular_math.expressions import cut_up, signed_sum
 from data_pipelines.modular_math.registry import module
 from data_pipelines.modular_math.values import DIGIT, Value, draw_nonzero, draw_signed, integer
 
@@ -50,9 +50,13 @@ def _equation(context: Context, variable: str, solution: int, entropy: int) -> s
     """slope * variable = slope * solution, both cut into terms that are thrown on either side."""
     upper = max(DIGIT // 2, entropy // 2)
     slope = draw_nonzero(context, upper)
-    zeros = context.composed
-    terms = [(number, variable) for number in _cut(context, slope, entropy - upper, zeros)]
-    terms += [(number, "") for number in _cut(context, -slope * solution, entropy - upper, zeros)]
+    if context.composed:
+        more = context.below(2 + entropy // (2 * DIGIT))
+        pieces = cut_up(context, [slope, -slope * solution], more, entropy - upper)
+        terms = [(number, "" if place else variable) for number, place in pieces]
+    else:
+        terms = [(number, variable) for number in _cut(context, slope, entropy - upper)]
+        terms += [(number, "") for number in _cut(context, -slope * solution, entropy - upper)]
     terms, sides = _thrown(context, terms)
     return _assembled(context.write(*_signed(terms, sides)), terms, sides)
 
@@ -65,19 +69,18 @@ def _system(context: Context, solution: int, other: int, entropy: int) -> tuple[
         p, q, r, s = (draw_signed(context, max(DIGIT, share)) for share in context.shares(upper, 4))
         if q and s and p * s != q * r:
             break
-    share = (entropy - upper) // 3
-    laid_out = []
-    for slope, other_slope in ((p, q), (r, s)):
-        constant = -slope * solution - other_slope * other
-        terms = [(number, first) for number in _cut(context, slope, share, True)]
-        terms += [(number, second) for number in _cut(context, other_slope, share, True)]
-        terms += [(number, "") for number in _cut(context, constant, share, True)]
-        laid_out.append(_thrown(context, terms))
+    totals = [p, q, -p * solution - q * other, r, s, -r * solution - s * other]
+    more = context.between(1, max(1, 3 + entropy // DIGIT - sum(map(bool, totals))))
+    factors = (first, second, "")
+    pieces: tuple[list[Term], list[Term]] = ([], [])
+    for number, place in cut_up(context, totals, more, entropy - upper):
+        pieces[place // 3].append((number, factors[place % 3]))
+    laid_out = [_thrown(context, terms) for terms in pieces]
     handles = context.write(*[value for terms, sides in laid_out for value in _signed(terms, sides)])
-    (terms, sides), (more, more_sides) = laid_out
+    (terms, sides), (more_terms, more_sides) = laid_out
     equations = (
         _assembled(handles[: len(terms)], terms, sides),
-        _assembled(handles[len(terms) :], more, more_sides),
+        _assembled(handles[len(terms) :], more_terms, more_sides),
     )
     return ", ".join(equations), first
 
@@ -102,11 +105,10 @@ def _assembled(handles: list[str], terms: list[Term], sides: list[int]) -> str:
     return f"{left} = {right}"
 
 
-def _cut(context: Context, total: int, entropy: int, zeros: bool) -> list[int]:
-    """One to three integers with that sum, or none; with `zeros` some may be 0, "0*x", as they may in Saxton et al."""
-    draw = draw_signed if zeros else draw_nonzero
+def _cut(context: Context, total: int, entropy: int) -> list[int]:
+    """One to three integers with that sum, none of them 0."""
     parts = [
-        draw(context, max(DIGIT // 2, entropy // 3)) for _ in range(context.below(min(3, 1 + entropy // (2 * DIGIT))))
+        draw_nonzero(context, max(DIGIT // 2, entropy // 3))
+        for _ in range(context.below(min(3, 1 + entropy // (2 * DIGIT))))
     ]
-    rest = total - sum(parts)
-    return [*parts, rest] if zeros and parts else [part for part in [*parts, rest] if part]
+    return [part for part in [*parts, total - sum(parts)] if part]

@@ -31,9 +31,10 @@ _SIZES = "letters picked, rounded down"
     sizes=_SIZES,
 )
 def sequence(context: Context, entropy: int) -> tuple[str, str]:
-    """The probability of a sequence of letters picked from a bag of up to 20."""
+    """The probability of a sequence of letters picked from a bag of up to 20, one time in ten possibly 0 or 1."""
+    trivial = context.below(10) == 0
     while True:
-        count, trivial, letters, counts = _bag(context, entropy)
+        count, letters, counts = _bag(context, entropy)
         places = [context.below(len(letters)) for _ in range(count)]
         left = list(counts)
         above = below = 1
@@ -56,9 +57,10 @@ def sequence(context: Context, entropy: int) -> tuple[str, str]:
     sizes=_SIZES,
 )
 def level_set(context: Context, entropy: int) -> tuple[str, str]:
-    """The probability of so many of each letter, in any order, picked from a bag of up to 20."""
+    """The probability of so many of each letter picked from a bag of up to 20, one time in ten possibly 0 or 1."""
+    trivial = context.below(10) == 0
     while True:
-        count, trivial, letters, counts = _bag(context, entropy)
+        count, letters, counts = _bag(context, entropy)
         # All ways to share the picks among the letters are equally likely.
         bars = sorted(context.shuffled(range(count + len(letters) - 1))[: len(letters) - 1])
         picks = [high - low - 1 for low, high in zip([-1, *bars], [*bars, count + len(letters) - 1], strict=True)]
@@ -72,9 +74,8 @@ def level_set(context: Context, entropy: int) -> tuple[str, str]:
     return _asked(context, count, letters, counts, f"picking {series}"), fraction(above, below).text
 
 
-def _bag(context: Context, entropy: int) -> tuple[int, bool, list[str], list[int]]:
-    """How many are picked, whether the answer may be 0 or 1, the different letters and how many of each."""
-    trivial = context.below(10) == 0
+def _bag(context: Context, entropy: int) -> tuple[int, list[str], list[int]]:
+    """How many are picked, the different letters and how many of each."""
     count = entropy // DIGIT if context.extrapolates else min(MOST_TRAIN_PICKED, entropy // DIGIT)
     different = context.between(1, _MOST_DIFFERENT)
     total = context.between(max(different, count), min(_MOST_LETTERS, different * _MOST_ALIKE))
@@ -82,7 +83,7 @@ def _bag(context: Context, entropy: int) -> tuple[int, bool, list[str], list[int
     counts = [high - low for low, high in zip([0, *cuts], [*cuts, total], strict=True)]
     # The same numbers of letters in any order and by any name are the same question.
     context.group = " ".join(map(str, sorted(counts)))
-    return count, trivial, context.shuffled(_LETTERS)[:different], counts
+    return count, context.shuffled(_LETTERS)[:different], counts
 
 
 def _asked(context: Context, count: int, letters: list[str], counts: list[int], event: str) -> str:
