@@ -1,10 +1,13 @@
 """Collects the GraphQL operations that the installed wandb client can send, from its Python files and core binary."""
 
 import ast
+import contextlib
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 _START = re.compile(r"\b(?:query|mutation|subscription)\s+(\w+)\s*[({]")
 
@@ -86,3 +89,54 @@ def from_python(name: str) -> Iterator[tuple[str, str, str]]:
             match = _START.search(text) if text else None
             if text and match and "{" in text[match.start() :]:
                 yield str(path.relative_to(root.parent)), match[1], text
+
+
+def assembled() -> Iterator[tuple[str, str, str]]:
+    """(module path, operation name, document) of those that the client puts together as it runs, by its functions."""
+    from wandb.apis.public import files, runs
+    from wandb.sdk.artifacts import _gqlutils
+
+    sent: list[str] = []
+
+    def send(query: str, *_: Any, **__: Any) -> dict[str, Any]:
+        sent.append(query)
+        return {"useArtifact": {"artifact": {}}, "project": {"run": {"history": [], "events": []}}}
+
+    class Sender(runs.Run):
+        _exec = staticmethod(send)  # type: ignore[assignment]
+
+        def __init__(self) -> None:
+            pass
+
+    for lazy in (True, False):
+        yield "wandb/apis/public/runs.py", "Runs", runs._create_runs_query(lazy=lazy)
+    for stream in ("default", "system"):
+        Sender()._full_history(stream=stream)  # type: ignore[arg-type]
+    for fragment, name in (
+        (runs.RUN_FRAGMENT, runs.RUN_FRAGMENT_NAME),
+        (runs.LIGHTWEIGHT_RUN_FRAGMENT, runs.LIGHTWEIGHT_RUN_FRAGMENT_NAME),
+    ):
+        run = Sender()
+        run._attrs = {}
+        # It goes on to read an answer that nobody gave.
+        with contextlib.suppress(AttributeError, KeyError, runs.RunNotFoundError):
+            run._load_with_fragment(fragment, name)
+    yield "wandb/apis/public/files.py", "RunFiles", files.Files._get_query(None)  # type: ignore[arg-type]
+    for knows in (True, False):
+        service: Any = SimpleNamespace(execute_graphql=send, feature_enabled=lambda _, knows=knows: knows)
+        for used_as in ("role", None):
+            _gqlutils.record_artifact_use(
+                service, entity_name="e", project_name="p", run_name="r", artifact_id="a",
+                artifact_entity_name="e", artifact_project_name="p", use_as=used_as,
+            )  # fmt: skip
+    for text in sent:
+        match = _START.search(text)
+        assert match, text
+        yield "assembled by the client", match[1], text
+
+
+def names_anywhere(name: str) -> set[str]:
+    """Names of what looks like an operation in any file of the package `name`, however it is put together."""
+    loose = re.compile(rb"\b(?:query|mutation|subscription)\s+(\w+)\s*(?:\([^)]*\))?\s*\{")
+    texts = (path.read_bytes() for path in package(name).rglob("*") if path.suffix in (".py", ".graphql"))
+    return {match[1].decode() for text in texts for match in loose.finditer(text)}

@@ -10,18 +10,20 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from vishwam.errors import BadInput
 from vishwam.server import (
-    artifact_fields,  # noqa: F401 - these seven attach their resolvers to the schema
+    artifact_collections,  # noqa: F401 - these eight attach their resolvers to the schema
+    artifact_fields,  # noqa: F401
     artifact_files,
     artifacts,  # noqa: F401
     files,
@@ -57,7 +59,7 @@ def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> S
 
     `test_fixtures`: anybody may make users whose key is their name.
     """
-    endpoint = graphql.Endpoint(store, Scheduler(store))
+    endpoint, stream = graphql.Endpoint(store, Scheduler(store)), filestream.Endpoint(store)
 
     async def run_graphql(request: Request) -> Response:
         request.state.user = user_of(store, request)
@@ -73,7 +75,7 @@ def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> S
         Route("/health", ready),
         Route("/healthz", ready),
         Route("/graphql", run_graphql, methods=["POST"]),
-        Route("/files/{entity}/{project}/{run}/file_stream", filestream.Endpoint(store).__call__, methods=["POST"]),
+        Route("/files/{entity}/{project}/{run}/file_stream", stream.__call__, methods=["POST"]),
         Route("/files/{entity}/{project}/{run}/{name:path}", files.RunFileByName(store).__call__),
         Route("/storage/runs/{run_id:int}/{name:path}", files.RunFile(store).__call__, methods=["PUT", "GET"]),
         *artifact_files.routes(store),
@@ -85,23 +87,32 @@ def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> S
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        reaper = asyncio.create_task(reap_forever(store))
+        tasks = [asyncio.create_task(reap_forever(store)), asyncio.create_task(store.write_back_forever())]
         yield
-        reaper.cancel()
+        for task in tasks:
+            task.cancel()
         endpoint.readers.shutdown(wait=False, cancel_futures=True)
         endpoint.scheduler.close()
 
+    async def refused(request: Request, error: Exception) -> Response:
+        for kind, handler in handlers.items():
+            if isinstance(error, kind):
+                return await handler(request, error)
+        raise error
+
+    handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        Refused: _refused,
+        UnicodeEncodeError: _no_value,
+        OverflowError: _no_value,
+        RecursionError: _no_value,
+        sqlite3.OperationalError: storage_failed,
+        OSError: storage_failed,
+    }
     return Starlette(
         routes=routes,
         lifespan=lifespan,
-        exception_handlers={
-            Refused: _refused,
-            UnicodeEncodeError: _no_value,
-            OverflowError: _no_value,
-            RecursionError: _no_value,
-            sqlite3.OperationalError: storage_failed,
-            OSError: storage_failed,
-        },
+        middleware=[Middleware(filestream.Shortcut, endpoint=stream, refusals=refused)],
+        exception_handlers=dict(handlers),  # type: ignore[arg-type]
     )
 
 

@@ -5,13 +5,8 @@ import sqlite3
 import time
 from typing import Any
 
-from vishwam.server.artifact_fields import (
-    artifact_by_id,
-    collection_by_id,
-    find_collection,
-    membership_row,
-    tag_rows,
-)
+from vishwam.server.artifact_collections import collection_by_id, find_collection, membership_row, restore_latest
+from vishwam.server.artifact_fields import artifact_by_id
 from vishwam.server.files import check_path
 from vishwam.server.graphql import Context, Row, field, global_id, row_id
 from vishwam.server.queries import check_name, find_project, make_project
@@ -313,12 +308,8 @@ def delete(_: Any, context: Context, input: Row) -> Row:
             raise Refused(409, "the artifact has aliases; delete_aliases=True deletes it with them")
         db.execute("DELETE FROM aliases WHERE artifact_id = ?", (artifact["id"],))
         db.execute("UPDATE artifacts SET state = 'DELETED', updated_at = ? WHERE id = ?", (time.time(), artifact["id"]))
-        newest = context.value(
-            "SELECT max(id) FROM artifacts WHERE collection_id = ? AND state = 'COMMITTED'", artifact["collection_id"]
-        )
-        if newest is not None:
-            # `latest` falls back to the newest version that is left.
-            db.execute("INSERT OR IGNORE INTO aliases VALUES (?, 'latest', ?)", (artifact["collection_id"], newest))
+        for place in context.all("SELECT collection_id FROM memberships WHERE artifact_id = ?", artifact["id"]):
+            restore_latest(context, place["collection_id"])
     return {"artifact": {**artifact, "state": "DELETED"}}
 
 
@@ -376,8 +367,3 @@ def link(_: Any, context: Context, input: Row) -> Row:
             _set_alias(db, portfolio["id"], alias, artifact["id"])
         membership = membership_row(context, portfolio["id"], artifact["id"]) or {}
     return {"version_index": membership["version_index"], "artifact_membership": membership}
-
-
-@field("Artifact.tags")
-def artifact_tags(artifact: Row, _: Context) -> list[Row]:
-    return tag_rows(artifact["tags_json"])
