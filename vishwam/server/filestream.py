@@ -5,18 +5,23 @@ import math
 import re
 import sqlite3
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from vishwam.server import history, hyperband, trials
 from vishwam.server.store import Store
+from vishwam.server.together import Together
 from vishwam.server.web import Refused, json_response, read_body, user_of
 
 MAX_BYTES = 32 << 20  # the client sends 10 MB at most
 ENDED = ("finished", "failed", "crashed", "killed", "preempted")
-_RUN = """SELECT runs.*, sweeps.config_json AS sweep_config FROM runs JOIN projects ON projects.id = runs.project_id
+# The columns that a message needs: a run's configuration and summary may be long, and messages are many.
+_RUN = """SELECT runs.id, runs.project_id, runs.state, ended_at, history_lines, event_lines, log_lines, last_step,
+stop_requested, early_stopped, sweep_id, metric_count, metric_best, sweeps.config_json AS sweep_config FROM runs JOIN projects ON projects.id = runs.project_id
 LEFT JOIN sweeps ON sweeps.id = sweep_id
 WHERE entity = ? AND projects.name = ? AND runs.name = ? AND deleted_at IS NULL"""
 _CONSOLE_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT[0-9:.]+Z?) (.*)", re.DOTALL)
@@ -25,45 +30,72 @@ _CONSOLE_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT[0-9:.]+Z?) (.*)", re.DOT
 class Endpoint:
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.together = Together(store)
 
     async def __call__(self, request: Request) -> Response:
+        path = request.path_params
+        return await self.answer(request, (path["entity"], path["project"], path["run"]))
+
+    async def answer(self, request: Request, names: tuple[str, str, str]) -> Response:
         user_of(self.store, request)
         body = await read_body(request, MAX_BYTES)
         try:
             message = json.loads(str(body, "utf-8"))
         except (ValueError, RecursionError):
             raise Refused(400, "the body is not JSON") from None
-        path = request.path_params
-        stopped = receive(self.store, (path["entity"], path["project"], path["run"]), message)
+        run, stopped = await self.together.commit(lambda db: receive(db, names, message))
+        self.store.changes.publish(run["project_id"], run["id"])
         return json_response({"exitcode": None, "limits": {}, "stopped": stopped})
 
 
-def receive(store: Store, path: tuple[str, str, str], message: Any) -> bool:
-    """Stores one message of a run, whole or not at all; returns whether the run has been asked to stop."""
+class Shortcut:
+    """Around the application: a message of the stream passes neither router nor the layers above it, half its time.
+
+    `refusals(request, error)` is the answer to what an endpoint raises; it raises what is no refusal.
+    """
+
+    def __init__(self, app: ASGIApp, endpoint: Endpoint, refusals: Callable[..., Awaitable[Response]]) -> None:
+        self.app, self.endpoint, self.refusals = app, endpoint, refusals
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts = scope["path"].split("/") if scope["type"] == "http" and scope["method"] == "POST" else []
+        if len(parts) != 6 or parts[5] != "file_stream" or parts[1] != "files":
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            answer = await self.endpoint.answer(request, (parts[2], parts[3], parts[4]))
+        except Exception as error:
+            answer = await self.refusals(request, error)
+        await answer(scope, receive, send)
+
+
+def receive(db: sqlite3.Connection, path: tuple[str, str, str], message: Any) -> tuple[dict[str, Any], bool]:
+    """Stores one message of a run, inside a transaction; returns the run, and whether it has been asked to stop."""
     files = message.get("files") if isinstance(message, dict) else None
     if not isinstance(message, dict) or not isinstance(files, (dict, type(None))):
         raise Refused(400, "the body is not a file stream message")
-    with store.transaction() as db:
-        found = db.execute(_RUN, path).fetchone()
-        if found is None:
-            raise Refused(404, f"no run {'/'.join(path)}")
-        run = dict(found)
-        stop = bool(run["stop_requested"])
-        for name, chunk in (files or {}).items():
-            offset, lines = _chunk(chunk)
-            if name == "wandb-history.jsonl":
-                rows = history.append(db, run["id"], history.HISTORY, run["history_lines"], offset, lines)
-                stop = _measured(db, run, rows) or stop
-            elif name == "wandb-events.jsonl":
-                history.append(db, run["id"], history.EVENTS, run["event_lines"], offset, lines)
-            elif name == "wandb-summary.json" and lines:
-                history.parse_line(lines[-1])
-                db.execute("UPDATE runs SET summary_json = ? WHERE id = ?", (lines[-1], run["id"]))
-            elif name == "output.log":
-                _console(db, run, offset, lines)
-        _advance(db, run, message)
-    store.changes.publish(run["project_id"], run["id"])
-    return stop
+    found = db.execute(_RUN, path).fetchone()
+    if found is None:
+        raise Refused(404, f"no run {'/'.join(path)}")
+    run = dict(found)
+    stop = bool(run["stop_requested"])
+    changes: dict[str, Any] = {}
+    for name, chunk in (files or {}).items():
+        offset, lines = _chunk(chunk)
+        if name == "wandb-history.jsonl":
+            rows = history.append(db, run["id"], history.HISTORY, run["history_lines"], offset, lines)
+            stop = _measured(db, run, rows, changes) or stop
+        elif name == "wandb-events.jsonl":
+            history.append(db, run["id"], history.EVENTS, run["event_lines"], offset, lines)
+        elif name == "wandb-summary.json" and lines:
+            history.parse_line(lines[-1])
+            changes["summary_json"] = lines[-1]
+        elif name == "output.log":
+            _console(db, run, offset, lines)
+            changes["log_lines"] = max(run["log_lines"], offset + len(lines))
+    _advance(db, run, message, changes)
+    return run, stop
 
 
 def _chunk(chunk: Any) -> tuple[int, list[Any]]:
@@ -84,11 +116,10 @@ def _console(db: sqlite3.Connection, run: dict[str, Any], offset: int, lines: li
         rows.append((run["id"], number, "error" if level else "", when, text.rstrip("\n")))
     # Terminal emulation rewrites lines already sent: progress bars.
     db.executemany("INSERT OR REPLACE INTO console VALUES (?, ?, ?, ?, ?)", rows)
-    db.execute("UPDATE runs SET log_lines = max(log_lines, ?) WHERE id = ?", (offset + len(lines), run["id"]))
 
 
-def _advance(db: sqlite3.Connection, run: dict[str, Any], message: dict[str, Any]) -> None:
-    """Heartbeat, and the run's state as the message has it."""
+def _advance(db: sqlite3.Connection, run: dict[str, Any], message: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Heartbeat, the run's state as the message has it, and `changes` of its other columns."""
     now = time.time()
     state, ended, code = run["state"], run["ended_at"], message.get("exitcode")
     if message.get("complete"):
@@ -100,13 +131,15 @@ def _advance(db: sqlite3.Connection, run: dict[str, Any], message: dict[str, Any
             state = "preempted"
         else:
             state = "killed" if run["stop_requested"] else "failed"
-        db.execute("UPDATE runs SET exit_code = ? WHERE id = ?", (code, run["id"]))
+        changes["exit_code"] = code
     elif message.get("preempting"):
         state = "preempting"
     elif state in ("pending", "crashed", "preempted"):
         # It speaks, so it lives: the reaper had given it up too early.
         state, ended = "running", None
-    db.execute("UPDATE runs SET heartbeat_at = ?, state = ?, ended_at = ? WHERE id = ?", (now, state, ended, run["id"]))
+    changes |= {"heartbeat_at": now, "state": state, "ended_at": ended}
+    assignments = ", ".join(f"{column} = ?" for column in changes)
+    db.execute(f"UPDATE runs SET {assignments} WHERE id = ?", (*changes.values(), run["id"]))
     if run["sweep_id"] is None:
         return
     if message.get("complete"):
@@ -117,11 +150,10 @@ def _advance(db: sqlite3.Connection, run: dict[str, Any], message: dict[str, Any
         settle(db, run["sweep_id"])
 
 
-def _measured(db: sqlite3.Connection, run: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
+def _measured(db: sqlite3.Connection, run: dict[str, Any], rows: list[dict[str, Any]], changes: dict[str, Any]) -> bool:
     """Follows the sweep's metric through new rows; returns whether early stopping ends the run."""
     if rows:
-        last = max(history.step_of(row, run["last_step"]) for row in rows)
-        db.execute("UPDATE runs SET last_step = max(last_step, ?) WHERE id = ?", (last, run["id"]))
+        changes["last_step"] = max(run["last_step"], *(history.step_of(row, run["last_step"]) for row in rows))
     if run["sweep_config"] is None:
         return False
     config = json.loads(run["sweep_config"])
@@ -145,9 +177,9 @@ def _measured(db: sqlite3.Connection, run: dict[str, Any], rows: list[dict[str, 
         if reached is not None and not run["early_stopped"] and not stop:
             stop = _judge(db, run, reached, sign, best, settings)
     if count != run["metric_count"]:
-        db.execute("UPDATE runs SET metric_count = ?, metric_best = ? WHERE id = ?", (count, best, run["id"]))
+        changes |= {"metric_count": count, "metric_best": best}
     if stop:
-        db.execute("UPDATE runs SET early_stopped = 1, stop_requested = 1 WHERE id = ?", (run["id"],))
+        changes |= {"early_stopped": 1, "stop_requested": 1}
     return stop
 
 

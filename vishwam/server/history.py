@@ -15,6 +15,7 @@ HISTORY, EVENTS = 0, 1
 _TABLES = ("history", "events")
 _COUNTS = ("history_lines", "event_lines")
 CHUNK = 512  # lines a chunk of `series`
+_LOOK = 64  # lines between two looks whether a chunk is complete: most messages bring one line
 MAX_LINE = 1 << 31
 _LITERALS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 MAX_SERIES_DEPTH = 8
@@ -116,7 +117,8 @@ def append(
         db.executemany("INSERT INTO events VALUES (?, ?, ?)", [(run_id, line, text) for line, (text, _) in fresh])
     end = fresh[-1][0] + 1
     db.execute(f"UPDATE runs SET {_COUNTS[kind]} = ? WHERE id = ?", (end, run_id))
-    _columns(db, run_id, kind, end)
+    if end // _LOOK > fresh[0][0] // _LOOK:
+        _columns(db, run_id, kind, end)
     return rows[known:]
 
 

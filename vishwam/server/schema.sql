@@ -1,4 +1,4 @@
--- The embedded server's database, version 5 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 6 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -101,7 +101,8 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_sweep ON runs(sweep_id);
 -- Two agents can never be given one point of a grid.
 CREATE UNIQUE INDEX runs_grid ON runs(sweep_id, grid_index) WHERE grid_index IS NOT NULL;
-CREATE INDEX runs_live ON runs(state, heartbeat_at) WHERE state IN ('pending', 'running', 'preempting');
+-- Without the heartbeat, which moves with every message and would move the index with it.
+CREATE INDEX runs_live ON runs(state) WHERE state IN ('pending', 'running', 'preempting');
 
 -- The sweep's metric when a run logged it for the `iteration`-th time (a hyperband band).
 CREATE TABLE bands (

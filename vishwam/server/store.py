@@ -23,7 +23,7 @@ from pathlib import Path
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
 _MIGRATIONS = {
     2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'",
@@ -39,8 +39,14 @@ _MIGRATIONS = {
     UPDATE blobs SET touched_at = created_at;
     """,
     5: "ALTER TABLE agents ADD COLUMN stop_reason TEXT",
+    6: """
+    DROP INDEX runs_live;
+    CREATE INDEX runs_live ON runs(state) WHERE state IN ('pending', 'running', 'preempting');
+    """,
 }
 DEFAULT_USER = "local"
+WRITE_BACK_SECONDS = 0.5
+LOG_PAGES = 16_384  # of 4 KB
 BUSY_SECONDS = 30.0  # another process holds the writer's place for moments only: a new user, a batch of collected blobs
 # What a data folder may hold before its database: a folder with anything else is somebody else's.
 _OWN = {"lock", "starting", "server.log", "server.json", "server.json.new", "api_key", "api_key.new", "blobs"}
@@ -130,6 +136,22 @@ class Store:
             connection.execute("PRAGMA query_only=ON")
             self._local.connection = connection
         return connection
+
+    async def write_back_forever(self) -> None:
+        """Writes the log back into the database on a thread of its own: the disk's slowest acts hold nobody up."""
+        self.writer.execute("PRAGMA wal_autocheckpoint=0")
+        written = -1
+        with contextlib.closing(connect(self.path)) as db:
+            while True:
+                await asyncio.sleep(WRITE_BACK_SECONDS)
+                if self.writer.total_changes == written:
+                    continue
+                written = self.writer.total_changes
+                with contextlib.suppress(sqlite3.OperationalError):  # a full disk: another time
+                    done = await asyncio.to_thread(lambda: db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+                    if done[1] > LOG_PAGES:
+                        # The little that came meanwhile; then the log begins anew instead of growing.
+                        self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.OperationalError):  # no place for it: the log is read at the next start
