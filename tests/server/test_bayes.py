@@ -85,6 +85,23 @@ def test_unbounded_distributions_stay_where_they_mean_something() -> None:
     assert lowest == pytest.approx(NormalDist(10, 2).inv_cdf(1e-3)), "as far as it goes: 3.1 deviations"
 
 
+def test_thousands_of_trials_are_thinned_to_the_telling_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    fit = gaussian_process.fit
+    monkeypatch.setattr(gaussian_process, "fit", lambda x, y, groups: sizes.append(len(x)) or fit(x, y, groups))
+    seen = [Observation({"x": (index % 997) / 997}, abs((index % 997) / 997 - 0.4)) for index in range(5000)]
+    values, _ = suggest(parameters({"x": {"min": 0.0, "max": 1.0}}), False, seen, seed=1)
+    assert sizes == [1000] and values[0] == pytest.approx(0.4, abs=0.01)
+
+
+def test_a_wide_space_is_searched_too() -> None:
+    """Two hundred knobs, a range of integers that no array can index, a list of a thousand numbers."""
+    given = {f"x{index}": {"min": 0.0, "max": 1.0} for index in range(198)}
+    given |= {"n": {"min": 0, "max": 10**30}, "l": {"values": list(range(1000))}}
+    found = search(given, lambda *values: sum(values[:4]) + values[198] / 1e30 + values[199] / 1e3, 12)
+    assert all(0 <= values[198] <= 10**30 and isinstance(values[198], int) for values, _ in found)
+
+
 def test_a_suggestion_depends_on_what_it_is_given_alone() -> None:
     """A server that was started again goes on as the old one would have."""
     given, function, _ = FUNCTIONS["Branin"]

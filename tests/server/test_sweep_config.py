@@ -92,6 +92,8 @@ def test_all_of_wandbs_vocabulary_is_accepted_without_a_warning() -> None:
             "parameter o.x: there are two of that name",
         ),
         ({"metric": None}, "method bayes needs a metric"),
+        ({"parameters": {"x": {"values": [f"v{n}" for n in range(300)]}}}, "parameter x: 300 categories are more"),
+        ({"parameters": {f"x{n}": {"min": 0.0, "max": 1.0} for n in range(300)}}, "300 varying parameters are more"),
         ({"metric": "loss"}, "metric needs a name"),
         ({"metric": {"goal": "minimize"}}, "metric needs a name"),
         ({"metric": {"name": "x", "goal": "minimise"}}, "goal must be .*'minimise'; did you mean minimize?"),

@@ -15,10 +15,15 @@ import numpy as np
 from vishwam.server.search import Parameter, key
 
 SPREAD = 8  # results before the process is trusted
+MAX_POINTS = 1000  # that the process is over: its time and memory grow with their square
 CANDIDATES, KEPT, COPIES, SCALES = 1024, 8, 32, (0.1, 0.03, 0.01, 0.003)
 _OUTERMOST = 1e-3  # of an unbounded distribution: 3.1 deviations
 
 Point = Any  # positions in [0, 1], one an axis; NumPy arrays of them have one row a point
+
+
+# What the process can carry within a second and some tens of megabytes.
+MAX_AXES, MAX_CATEGORIES, _MAX_STEPS = 200, 200, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,19 @@ class Observation:
 
     coordinates: dict[str, Any]
     result: float | None
+
+
+def check(parameters: list[Parameter]) -> None:
+    """Raises ValueError for a space that is too wide."""
+    axes = _axes(parameters)
+    if len(axes) > MAX_AXES:
+        raise ValueError(f"method bayes: {len(axes)} varying parameters are more than {MAX_AXES}; use random")
+    for axis in axes:
+        if axis.category and axis.steps > MAX_CATEGORIES:
+            raise ValueError(
+                f"parameter {axis.name}: {axis.steps} categories are more than {MAX_CATEGORIES}; method bayes learns "
+                "nothing from so many, use random"
+            )
 
 
 def suggest(
@@ -42,9 +60,10 @@ def suggest(
     if len(results) < SPREAD or not axes:
         point = _spread(axes, len(observations), seed)
     else:
-        pending = [seen for seen in known if seen.result is None]
+        sign = -1.0 if maximize else 1.0
+        pending = [seen for seen in known if seen.result is None][-MAX_POINTS // 4 :]
         generator = np.random.default_rng([seed, len(observations)])
-        point = _best(axes, results, pending, -1.0 if maximize else 1.0, generator)
+        point = _best(axes, results, pending, sign, generator)
     coordinates = {axis.name: axis.coordinate(position) for axis, position in zip(axes, point, strict=True)}
     return [_value(parameter, coordinates.get(parameter.name)) for parameter in parameters], coordinates
 
@@ -123,7 +142,7 @@ def _axes(parameters: list[Parameter]) -> list[_Axis]:
     found = []
     for parameter in filter(_varies, parameters):
         if parameter.levels is None:
-            found.append(_Axis(parameter, parameter.steps))
+            found.append(_Axis(parameter, parameter.steps if parameter.steps < _MAX_STEPS else 0))
             continue
         levels = parameter.levels
         numbers = all(isinstance(level, (int, float)) and not isinstance(level, bool) for level in levels)
@@ -157,10 +176,13 @@ def _best(
 ) -> Point:
     from vishwam.server import gaussian_process  # SciPy takes half a second, which only a bayes sweep need pay
 
+    losses = sign * np.array([seen.result for seen in results])
+    chosen = gaussian_process.telling(losses, MAX_POINTS)
+    results, losses = [results[index] for index in chosen], losses[chosen]
     taken = np.array([[axis.position(seen.coordinates[axis.name]) for axis in axes] for seen in [*results, *pending]])
     columns = _columns(axes, taken)
     groups = np.repeat(np.arange(len(axes)), [axis.steps if axis.category else 1 for axis in axes])
-    y = gaussian_process.levelled(sign * np.array([seen.result for seen in results]))
+    y = gaussian_process.levelled(losses)
     process = gaussian_process.fit(columns[: len(results)], y, groups).with_believed(columns[len(results) :])
     best = float(process.predict(columns[: len(results)])[0].min())
 
@@ -176,7 +198,7 @@ def _best(
         points = np.vstack([kept, _near(axes, kept, scale, generator)])
     ranked = sorted_by_gain(np.vstack([points, drawn]))
     before = {tuple(point) for point in taken}
-    # The same point again only when there is no other left.
+    # The same point again only when there is no other left, as far as the process remembers.
     return next((point for point in ranked if tuple(point) not in before), ranked[0])
 
 

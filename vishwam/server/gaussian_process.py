@@ -81,7 +81,7 @@ class Process:
 
 def fit(x_nD: Array, y_n: Array, group_D: Array) -> Process:
     """`group_D`: the number of each column's group, from 0."""
-    chosen = _telling(y_n)
+    chosen = telling(y_n, MAX_FIT)
     length_G, amplitude, noise = _most_probable(x_nD[chosen], y_n[chosen], group_D)
     return condition(x_nD, y_n, length_G[group_D], amplitude, noise)
 
@@ -117,14 +117,14 @@ def _matern(distance: Array) -> Array:
     return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
 
 
-def _telling(y_n: Array) -> Array:
-    """The better half of what can be afforded, and an even sample of the others."""
+def telling(y_n: Array, most: int) -> Array:
+    """Indices of at most so many points: the better half of them, and an even sample of the others."""
     order = np.argsort(y_n, kind="stable")
-    if len(order) <= MAX_FIT:
+    if len(order) <= most:
         return order
-    half = MAX_FIT // 2
+    half = most // 2
     rest = order[half:]
-    return np.concatenate([order[:half], rest[np.linspace(0, len(rest) - 1, MAX_FIT - half).astype(int)]])
+    return np.concatenate([order[:half], rest[np.linspace(0, len(rest) - 1, most - half).astype(int)]])
 
 
 def _most_probable(x_nD: Array, y_n: Array, group_D: Array) -> tuple[Array, float, float]:

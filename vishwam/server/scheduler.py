@@ -154,16 +154,16 @@ class Scheduler:
         failed = trials.burnt(self.store.writer, agent["id"])
         if not failed:
             return []
+        others = ", ".join(reversed(failed[1:]))
         reason = (
-            f"{failed[0]} and the {len(failed) - 1} before it on this agent ({', '.join(reversed(failed[1:]))}) failed "
-            f"within a minute each, so sweep {sweep['name']} gives this agent no more trials; their logs say why. It is"
+            f"{failed[0]} and the {len(failed) - 1} before it on this agent ({others}) failed within a minute each, so "
+            f"sweep {sweep['name']} gives this agent no more trials; their logs say why."
         )
         with self.store.transaction() as db:
-            db.execute(
-                "UPDATE agents SET state = 'STOPPED', stop_reason = ? WHERE id = ?", (f"Run {reason}", agent["id"])
-            )
+            changed = (f"Run {reason}", agent["id"])
+            db.execute("UPDATE agents SET state = 'STOPPED', stop_reason = ? WHERE id = ?", changed)
         self.store.changes.publish(sweep["project_id"], 0)
-        return [{"type": "stop", "run_id": reason}, {"type": "exit"}]
+        return [{"type": "stop", "run_id": f"{reason} It is"}, {"type": "exit"}]
 
     def _may_return(self, sweep: Row, agent: Row) -> bool:
         """Whether a trial may yet have to be resumed: one that is leaving its machine, or whose agent fell silent.

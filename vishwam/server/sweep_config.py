@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from vishwam.server import hyperband, search
+from vishwam.server import bayes, hyperband, search
 from vishwam.server.web import Refused
 
 Row = dict[str, Any]
@@ -68,7 +68,9 @@ def _check(config: Any) -> list[str]:
         warnings += _check_metric(metric)
     elif method == "bayes":
         raise ValueError("method bayes needs a metric")
-    search.space(config)
+    parameters = search.space(config)
+    if method == "bayes":
+        bayes.check(parameters)
     if config.get("early_terminate") is not None:
         warnings += _check_early_stopping(config["early_terminate"], metric)
     return warnings
