@@ -16,6 +16,7 @@ _LENGTH = 1 << 48
 # A split holds an eighth of all questions or more: so many misses mean that there are hardly any questions at all.
 _MOST_CANDIDATES = 5_000
 _SHARED_BY = 4
+_ALL = "*"
 # Of a module that others ask through: three quarters of a digit, the easiest of Saxton et al. shared by four.
 _LEAST_SHARE = 12
 
@@ -141,7 +142,8 @@ class ModularMath:
     Attributes:
       modules: names of modules, as in Saxton et al. 2019; a `_composed` one asks through definitions of other modules.
       seed: draws other questions; never moves one to another split.
-      settings: module -> setting -> value; `registry.find(module).settings` documents what can be set.
+      settings: module -> setting -> value; `registry.find(module).settings` documents what can be set. Under "*" stands
+        what all modules share; a module's own win.
 
     Raises:
       BadInput: an unknown module or setting, or a wrong value.
@@ -157,14 +159,15 @@ class ModularMath:
         if not self.modules:
             raise BadInput("modules is empty")
         for name in self.settings:
-            if name not in self.modules:
+            if name not in (*self.modules, _ALL):
                 raise BadInput(
                     f"settings for {name!r}, which is not among the modules{registry.nearest(name, self.modules)}"
                 )
         self._configured()
 
     def _configured(self) -> dict[str, registry.Settings]:
-        return {name: registry.find(name).configure(self.settings.get(name, {})) for name in self.modules}
+        shared = self.settings.get(_ALL, {})
+        return {name: registry.find(name).configure({**shared, **self.settings.get(name, {})}) for name in self.modules}
 
     def sets(self, split: str) -> dict[str, QuestionSource]:
         """The sets of a split by name: a module's under its name, of extrapolation under that in Saxton et al.

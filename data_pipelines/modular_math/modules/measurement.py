@@ -63,18 +63,34 @@ DIMENSIONS = (
     ),
     _units(("litre", "l", 1, 1), ("millilitre", "ml", 1, _THOUSAND)),
 )
-# (from, to) of a dimension -> how many of `to` a `from` is, as numerator, denominator, that denominator without its
-# twos and fives (by which an amount is multiplied so that the answer is a decimal), and its decimal places then.
-_RATES: dict[tuple[Unit, Unit], tuple[int, int, int]] = {}
-for _dimension in DIMENSIONS:
-    for _old in _dimension:
-        for _new in _dimension:
-            _rate = _old.size / _new.size
-            _odd = _rate.denominator
-            for _prime in (2, 5):
-                while _odd % _prime == 0:
-                    _odd //= _prime
-            _RATES[_old, _new] = (_rate.numerator, _rate.denominator, _odd)
+
+
+class Rate(NamedTuple):
+    """How many of one unit another is: numerator / denominator.
+
+    An amount is multiplied by `odd`, the denominator without its twos and fives, so that the answer is a decimal:
+    amount * odd * numerator / denominator = amount * scale / 10**places.
+    """
+
+    numerator: int
+    denominator: int
+    odd: int
+    scale: int
+    places: int
+
+
+def _rate(old: Unit, new: Unit) -> Rate:
+    rate = old.size / new.size
+    odd, places = rate.denominator, 0
+    for prime in (2, 5):
+        while odd % prime == 0:
+            odd //= prime
+    while 10**places % (rate.denominator // odd):
+        places += 1
+    return Rate(rate.numerator, rate.denominator, odd, rate.numerator * 10**places * odd // rate.denominator, places)
+
+
+_RATES = {(old, new): _rate(old, new) for units in DIMENSIONS for old in units for new in units}
 _TEMPLATES = (
     "How many {new} are there in {amount}?",
     "What is {amount} in {new}?",
@@ -108,22 +124,18 @@ def _pair(context: Context) -> tuple[Unit, Unit]:
 
 def _decimal_conversion(context: Context, entropy: int) -> tuple[str, str]:
     old, new = _pair(context)
-    numerator, denominator, odd = _RATES[old, new]
+    rate = _RATES[old, new]
     while True:
-        number = (
-            context.between(_MOST + 1, POWERS[entropy]) if context.extrapolates else context.below(POWERS[entropy] + 1)
-        )
+        if context.extrapolates:
+            number = context.between(_MOST + 1, POWERS[entropy])
+        else:
+            number = context.below(POWERS[entropy] + 1)
         places = context.between(1, -(-entropy // DIGIT))
         if number % 10 if context.extrapolates else number % 10**places:
             break
-    amount = decimal(number * odd, places)
+    amount = decimal(number * rate.odd, places)
     context.group = amount.text
-    # The denominator that is left has only twos and fives: 10 to some power is a multiple of it.
-    rest = denominator // odd
-    more = 0
-    while 10**more % rest:
-        more += 1
-    answer = decimal(number * numerator * (10**more // rest), places + more)
+    answer = decimal(number * rate.scale, places + rate.places)
     if old.symbol and context.below(2):
         text = f"{amount.text}{old.symbol}"
     else:
@@ -137,8 +149,8 @@ def _fraction_conversion(context: Context) -> tuple[str, str]:
         old, new = _pair(context)
         upper = context.below(2 * DIGIT + 1)
         amount = fraction(draw_positive(context, upper), draw_positive(context, 2 * DIGIT - upper, 2))
-        numerator, denominator, _ = _RATES[old, new]
-        answer, rest = divmod(amount.numerator * numerator, amount.denominator * denominator)
+        rate = _RATES[old, new]
+        answer, rest = divmod(amount.numerator * rate.numerator, amount.denominator * rate.denominator)
         if amount.places and not rest and answer <= _LARGEST_ANSWER:
             break
     context.group = amount.text

@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -18,13 +19,13 @@ ALL = registry.names()
 BY_NUMBERS = tuple(name for name in ALL if name.startswith(("comparison__", "polynomials__", "algebra__")))
 
 
-def lines(*arguments, hash_seed="0"):
+def lines(*arguments, hash_seed="0", python=sys.executable):
     code = (
         "import argparse, sys; from data_pipelines.modular_math import command; p = argparse.ArgumentParser(); "
         "command.add_arguments(p); sys.exit(command.run(p.parse_args()))"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [python, "-c", code, *arguments],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         check=True,
@@ -40,6 +41,15 @@ def test_two_processes_print_the_same_lines():
     source = ModularMath(ALL, seed=7).mixture("train")
     assert printed == [source[index]._asdict() for index in range(2500)]
     assert {question["module"] for question in printed} == set(ALL)
+
+
+@pytest.mark.parametrize("name", ["python3.11", "python3.12", "python3.13", "python3.14"])
+def test_another_python_prints_the_same_lines(name):
+    found = shutil.which(name)
+    if not found or subprocess.run([found, "--version"], capture_output=True).returncode:
+        pytest.skip(f"no {name} here")
+    arguments = ("--module", "all", "--split", "interpolate", "--count", "300")
+    assert lines(*arguments, python=found) == lines(*arguments)
 
 
 def test_questions_stay_what_they_were():
@@ -147,6 +157,17 @@ def test_sets_are_named_by_module():
 def test_bad_input_is_named(build, message):
     with pytest.raises(BadInput, match=message):
         build()
+
+
+def test_settings_for_all_modules_yield_to_a_modules_own():
+    names = ("numbers__gcd", "numbers__place_value")
+    shared = ModularMath(names, settings={"*": {"difficulty": "easy"}, "numbers__gcd": {"difficulty": "hard"}})
+    own = ModularMath(
+        names, settings={"numbers__gcd": {"difficulty": "hard"}, "numbers__place_value": {"difficulty": "easy"}}
+    )
+    assert [shared.train_source()[i] for i in range(20)] == [own.train_source()[i] for i in range(20)]
+    with pytest.raises(BadInput, match="did you mean 'easy'"):
+        ModularMath(names, settings={"*": {"difficulty": "esay"}})
 
 
 def test_question_is_a_plain_record():

@@ -1,4 +1,5 @@
 import argparse
+import re
 import textwrap
 from pathlib import Path
 
@@ -18,6 +19,11 @@ def test_every_module_says_what_it_asks_and_what_lies_beyond():
         cells = row.split(" | ")
         assert len(cells) == 7 and cells[0] == f"| `{name}`" and len(cells[1]) > 15
         assert bool(cells[5]) == bool(module.extrapolate) == bool(module.beyond[1])
+
+
+def test_the_gin_file_of_the_paper_lists_its_modules():
+    text = (Path(__file__).parents[3] / "gin/data/saxton.gin").read_text()
+    assert tuple(re.findall(r"'(\w+__\w+)'", text)) == registry.saxton()
 
 
 def test_a_module_is_a_decorated_function_as_the_package_says(monkeypatch, capsys):
