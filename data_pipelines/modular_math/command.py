@@ -3,6 +3,7 @@
 import argparse
 import sys
 from json.encoder import encode_basestring_ascii as quoted
+from typing import Any
 
 from data_pipelines import BadInput
 from data_pipelines.modular_math import registry, table
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="train", metavar="S", help=f"{', '.join(SPLITS)} (default: train)")
     parser.add_argument("--count", type=int, default=10, metavar="N", help="how many (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other questions (default: 0)")
+    parser.add_argument(
+        "--depth", type=int, default=0, metavar="N", help="modules in a composed question (default: 2 to 4)"
+    )
     parser.add_argument("--table", action="store_true", help="print instead what each module's sets draw from")
     parser.add_argument("--difficulty", default="all", help="easy, medium or hard thirds of the training range, or all")
 
@@ -39,7 +43,13 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"--count {args.count} is negative")
     asked = ",".join(args.module or ["all"]).split(",")
     modules = registry.names() if "all" in asked else tuple(dict.fromkeys(asked))
-    settings = {name: {"difficulty": args.difficulty} for name in modules}
+    settings: dict[str, dict[str, Any]] = {name: {"difficulty": args.difficulty} for name in modules}
+    if args.depth:
+        composing = [name for name in modules if registry.find(name).composed != (1, 1)]
+        if not composing:
+            raise BadInput(f"--depth {args.depth}: {', '.join(modules)} is not composed of others")
+        for name in composing:
+            settings[name]["depth"] = args.depth
     source = ModularMath(modules, args.seed, settings).mixture(args.split)
     write = sys.stdout.write
     for start in range(0, args.count, _CHUNK):

@@ -190,3 +190,20 @@ def test_command_refuses_a_negative_count():
     command.add_arguments(parser)
     with pytest.raises(BadInput, match="--count -1"):
         command.run(parser.parse_args(["--count", "-1"]))
+
+
+def test_command_composes_to_a_depth(capsys):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    asked = ["--module", "numbers__gcd_composed", "--count", "20", "--depth"]
+    lengths = []
+    for depth in ("2", "6"):
+        assert command.run(parser.parse_args([*asked, depth])) == 0
+        lengths.append(len(capsys.readouterr().out))
+    assert lengths[1] > 1.5 * lengths[0]
+    with pytest.raises(BadInput, match="depth is 0 or from 2 to 8, not 9"):
+        command.run(parser.parse_args([*asked, "9"]))
+    with pytest.raises(BadInput, match="--depth 3: numbers__gcd is not composed"):
+        command.run(parser.parse_args(["--module", "numbers__gcd", "--depth", "3"]))
