@@ -15,15 +15,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from vishwam.server import history, hyperband, trials
 from vishwam.server.store import Store
 from vishwam.server.together import Together
-from vishwam.server.web import Refused, json_response, read_body, user_of
+from vishwam.server.web import Refused, check_key, read_body
 
 MAX_BYTES = 32 << 20  # the client sends 10 MB at most
 ENDED = ("finished", "failed", "crashed", "killed", "preempted")
 # The columns that a message needs: a run's configuration and summary may be long, and messages are many.
-_RUN = """SELECT runs.id, runs.project_id, runs.state, ended_at, history_lines, event_lines, log_lines, last_step,
-stop_requested, early_stopped, sweep_id, metric_count, metric_best, sweeps.config_json AS sweep_config FROM runs JOIN projects ON projects.id = runs.project_id
+_RUN = """SELECT runs.id, runs.project_id, runs.state, ended_at, history_lines, event_lines, log_lines, last_step, inherited_lines,
+stop_requested, early_stopped, sweep_id, metric_count, metric_best, sweeps.config_json AS sweep_config
+FROM runs JOIN projects ON projects.id = runs.project_id
 LEFT JOIN sweeps ON sweeps.id = sweep_id
 WHERE entity = ? AND projects.name = ? AND runs.name = ? AND deleted_at IS NULL"""
+_GO_ON, _STOP = (json.dumps({"exitcode": None, "limits": {}, "stopped": stopped}).encode() for stopped in (False, True))
+_JSON = (b"content-type", b"application/json")
 _CONSOLE_LINE = re.compile(r"(ERROR )?(\d{4}-\d\d-\d\dT[0-9:.]+Z?) (.*)", re.DOTALL)
 
 
@@ -34,10 +37,11 @@ class Endpoint:
 
     async def __call__(self, request: Request) -> Response:
         path = request.path_params
-        return await self.answer(request, (path["entity"], path["project"], path["run"]))
+        body = await self.answer(request, (path["entity"], path["project"], path["run"]))
+        return Response(body, media_type="application/json")
 
-    async def answer(self, request: Request, names: tuple[str, str, str]) -> Response:
-        user_of(self.store, request)
+    async def answer(self, request: Request, names: tuple[str, str, str]) -> bytes:
+        check_key(self.store, request)
         body = await read_body(request, MAX_BYTES)
         try:
             message = json.loads(str(body, "utf-8"))
@@ -45,7 +49,7 @@ class Endpoint:
             raise Refused(400, "the body is not JSON") from None
         run, stopped = await self.together.commit(lambda db: receive(db, names, message))
         self.store.changes.publish(run["project_id"], run["id"])
-        return json_response({"exitcode": None, "limits": {}, "stopped": stopped})
+        return _STOP if stopped else _GO_ON
 
 
 class Shortcut:
@@ -64,10 +68,14 @@ class Shortcut:
             return
         request = Request(scope, receive)
         try:
-            answer = await self.endpoint.answer(request, (parts[2], parts[3], parts[4]))
+            body = await self.endpoint.answer(request, (parts[2], parts[3], parts[4]))
         except Exception as error:
-            answer = await self.refusals(request, error)
-        await answer(scope, receive, send)
+            refusal = await self.refusals(request, error)
+            await refusal(scope, receive, send)
+        else:
+            length = (b"content-length", str(len(body)).encode())
+            await send({"type": "http.response.start", "status": 200, "headers": [_JSON, length]})
+            await send({"type": "http.response.body", "body": body})
 
 
 def receive(db: sqlite3.Connection, path: tuple[str, str, str], message: Any) -> tuple[dict[str, Any], bool]:
@@ -84,6 +92,7 @@ def receive(db: sqlite3.Connection, path: tuple[str, str, str], message: Any) ->
     for name, chunk in (files or {}).items():
         offset, lines = _chunk(chunk)
         if name == "wandb-history.jsonl":
+            offset += run["inherited_lines"]
             rows = history.append(db, run["id"], history.HISTORY, run["history_lines"], offset, lines)
             stop = _measured(db, run, rows, changes) or stop
         elif name == "wandb-events.jsonl":

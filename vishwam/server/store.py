@@ -23,7 +23,7 @@ from pathlib import Path
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
 _MIGRATIONS = {
     2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'",
@@ -42,6 +42,14 @@ _MIGRATIONS = {
     6: """
     DROP INDEX runs_live;
     CREATE INDEX runs_live ON runs(state) WHERE state IN ('pending', 'running', 'preempting');
+    """,
+    7: """
+    ALTER TABLE runs ADD COLUMN inherited_lines INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE artifact_logs (
+        run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+        artifact_id INTEGER NOT NULL REFERENCES artifacts(id) ON DELETE CASCADE,
+        PRIMARY KEY (run_id, artifact_id)
+    ) WITHOUT ROWID;
     """,
 }
 DEFAULT_USER = "local"
@@ -215,6 +223,9 @@ class Store:
         return self.writer.execute(
             "SELECT users.* FROM users JOIN api_keys ON user_id = users.id WHERE hash = ?", (hash_key(key),)
         ).fetchone()
+
+    def is_key(self, key: str) -> bool:
+        return self.writer.execute("SELECT 1 FROM api_keys WHERE hash = ?", (hash_key(key),)).fetchone() is not None
 
     def _default_key(self) -> str:
         """The key of the user `local`: made at the first start and kept in a file that only its owner can read."""

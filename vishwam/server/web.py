@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import functools
 import hashlib
 import hmac
 import json
@@ -78,7 +79,12 @@ async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 def key_of(request: Request) -> str | None:
     """The API key of the request: HTTP Basic as the client sends it, or a bearer token."""
-    kind, _, value = request.headers.get("authorization", "").partition(" ")
+    return _key_in(request.headers.get("authorization", ""))
+
+
+@functools.lru_cache(maxsize=1024)
+def _key_in(header: str) -> str | None:
+    kind, _, value = header.partition(" ")
     if kind.lower() == "bearer":
         return value.strip()
     if kind.lower() == "basic":
@@ -95,6 +101,13 @@ def is_same_origin(request: Request) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
+
+
+def check_key(store: Store, request: Request) -> None:
+    """Raises 401 where `user_of` does."""
+    key = key_of(request)
+    if not key or not store.is_key(key):
+        raise Refused(401, "no valid API key")
 
 
 def user_of(store: Store, request: Request) -> dict[str, Any]:
