@@ -100,9 +100,9 @@ def test_a_query_that_multiplies_is_cut_off(talk: Talk) -> None:
 
 
 def test_a_config_of_a_million_keys(talk: Talk) -> None:
-    config = json.dumps({f"key{index}": {"value": index} for index in range(1_000_000)})
-    for text in (config, json.dumps(dict.fromkeys(map(str, range(1_000_000)), 0))):
-        assert post(talk, UPSERT, input={"modelName": "p", "name": "big", "config": text}) == 413
+    """At their shortest they fit into a request; it is their number that does not."""
+    text = "{" + ",".join(f'"{index:x}":0' for index in range(1_000_000)) + "}"
+    assert post(talk, UPSERT, input={"modelName": "p", "name": "big", "config": text}) == 413
 
 
 @pytest.mark.parametrize("filler", [b"[],", b"{},", b"0,", b'"",', b"[[0]],"])
@@ -215,7 +215,7 @@ _STARTS = [
     "",
     *[
         "/storage/runs/1",
-        "/storage/artifacts/1",
+        "/storage/wandb_artifacts/1",
         "/artifacts",
         "/artifactsV2",
         "/files",
