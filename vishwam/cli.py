@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
 
     added = command("report", "build or refresh the W&B report of a sweep", report)
     added.add_argument("sweep", help="entity/project/id, or the id alone")
+    added.add_argument(
+        "--html", type=Path, metavar="FILE", help="also write the report as one page that needs no server"
+    )
 
     added = command("env", "print the exports with which `wandb` works in this shell", env)
 
@@ -119,7 +122,10 @@ def report(args: argparse.Namespace) -> int:
     from vishwam.tracking import report
 
     environment.apply()
-    print(report.build(*report.resolve(args.sweep)))
+    address = report.build(*report.resolve(args.sweep))
+    if args.html:
+        report.export(address, args.html)
+    print(address)
     return 0
 
 

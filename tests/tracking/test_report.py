@@ -130,14 +130,29 @@ def test_results_are_those_of_the_trials(wandb_server, tmp_path, monkeypatch):
     assert f"checkpoint-{best.id}:best" in text
     drawn = {name for panel in panels(found.spec) for name in panel["config"].get("metrics", ())}
     assert metrics.HOST_RSS in drawn and metrics.DEVICE_USED not in drawn  # no trial had a device
+    weighed = [p["config"]["targetKey"] for p in panels(found.spec) if p["viewType"] == "Parameter Importance"]
+    assert weighed == [metrics.INTERPOLATE, metrics.VALIDATION_LOSS]
+    assert not any("Bias" in str(block) for block in found.spec["blocks"])  # no trial logged any
     [bars] = [panel["config"] for panel in panels(found.spec) if panel["viewType"] == "Bar Chart"]
     assert bars["metrics"] == [metrics.exact_match(split, name) for split, names in SETS.items() for name in names]
 
 
-def test_the_command_prints_its_address(wandb_server, monkeypatch, capsys):
+def test_bias_and_benchmarks_have_sections_when_trials_log_them():
+    summary = {"bias/crows_pairs": 3.0, "benchmark/gsm8k": 0.25, "benchmark/note": "text"}
+    blocks = report._when_logged([sweeps.Trial("a", "finished", {}, summary, 1.0)], lambda *panels: panels)
+    assert [block.text for block in blocks[::3]] == ["Bias", "Benchmarks"]
+    assert [bars.metrics for bars, *_ in blocks[2::3]] == [["bias/crows_pairs"], ["benchmark/gsm8k"]]
+
+
+def test_the_command_prints_its_address_and_writes_a_page(wandb_server, monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(ROOT)
     sweep = new_sweep(wandb_server)
     capsys.readouterr()
+    assert cli.main(["report", sweep, "--html", str(tmp_path / "report.html")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert f"math {sweep}" in page and "Best exact match in range" in page and "<script src" not in page
+    assert cli.main(["report", sweep, "--html", str(tmp_path / "no" / "report.html")]) == 2
+    assert "No such file or directory" in capsys.readouterr().err
     assert cli.main(["report", sweep]) == 0
     out = capsys.readouterr().out
     assert out == report.build(wandb_server.entity, "reports", sweep) + "\n"

@@ -4,12 +4,17 @@ It is made when the sweep is, so nothing here needs a trial; made again, it repl
 far.
 """
 
+import base64
 import contextlib
 import io
 import os
 import re
+import urllib.error
+import urllib.request
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 import wandb
 import wandb_workspaces.reports.v2 as wr
@@ -22,6 +27,12 @@ from vishwam.knobs import nearest
 from vishwam.monitoring.memory import nvml_handles
 from vishwam.tracking import metrics, sweeps
 
+# Prefix of the metrics, the section's title, and what a reader must know.
+OPTIONAL = (
+    ("bias/", "Bias", "A model that knows nothing scores as unbiased: read these beside the exact match above."),
+    ("repetition/", "Repetition", "How much of what a model writes it has written before."),
+    ("benchmark/", "Benchmarks", "Public test sets, from their official files."),
+)
 SPLITS = ("interpolate", "extrapolate")
 # W&B's grid is 24 columns wide.
 THIRD, HALF, FULL = 8, 12, 24
@@ -69,6 +80,29 @@ def build(entity: str, project: str, sweep_id: str) -> str:
     return report.url
 
 
+def export(address: str, file: Path) -> None:
+    """Writes the report at `address` to `file`, as one page with all it needs inside.
+
+    Raises:
+        BadInput: the server is not an embedded one, or the file cannot be written.
+    """
+    parts = urlsplit(address)
+    entity, project, _, slug = parts.path.strip("/").split("/", 3)
+    coded = unquote(slug).rsplit("--", 1)[-1]
+    number = base64.b64decode(coded + "=" * (-len(coded) % 4)).decode().removeprefix("View:")
+    source = f"{parts.scheme}://{parts.netloc}/-/export/{entity}/{project}/{number}"
+    key = base64.b64encode(f"api:{wandb.api.api_key or ''}".encode()).decode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(source, headers={"Authorization": f"Basic {key}"})) as reply:
+            page = reply.read()
+    except urllib.error.HTTPError as error:
+        raise BadInput(f"--html: {parts.netloc} answered {error.code}; only the embedded server writes pages") from None
+    try:
+        file.write_bytes(page)
+    except OSError as error:
+        raise BadInput(f"--html: {file}: {error.strerror}") from None
+
+
 def _sweep(entity: str, project: str, sweep_id: str) -> dict[str, Any]:
     api = wandb.Api()
     try:
@@ -104,6 +138,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         wr.MarkdownBlock(text=_introduction(sweep, knobs)),
         wr.H1(text="Results"),
         wr.MarkdownBlock(text=_results(trials)),
+        grid(*_headlines(bool(sets["extrapolate"]))),
         *([wr.CodeBlock(code=sweeps.table(trials), language=None)] if trials else []),
         wr.H1(text="Which knobs matter"),
         grid(*_search(knobs), table=True),
@@ -116,6 +151,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
             _curve(metrics.EXTRAPOLATE, "Exact match beyond the range of training", HALF, 8, top=1.0),
         ),
         *_by_set(exact, grid),
+        *_when_logged(trials, grid),
         wr.H1(text="Questions, answers and what the model said"),
         grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
         wr.H1(text="Memory and speed"),
@@ -206,12 +242,48 @@ def _search(knobs: Sequence[str]) -> list[Any]:
     ]
     return [
         wr.ParallelCoordinatesPlot(
-            title="From knobs to exact match", columns=columns, layout=wr.Layout(0, 0, 2 * THIRD, 10)
+            title="From knobs to exact match", columns=columns, layout=wr.Layout(0, 0, FULL, 10)
         ),
-        wr.ParameterImportancePlot(
-            with_respect_to=metrics.INTERPOLATE, layout=wr.Layout(2 * THIRD, 0, THIRD, 10)
-        ),
-    ]  # fmt: skip
+        wr.ParameterImportancePlot(with_respect_to=metrics.INTERPOLATE, layout=wr.Layout(0, 10, HALF, 8)),
+        wr.ParameterImportancePlot(with_respect_to=metrics.VALIDATION_LOSS, layout=wr.Layout(HALF, 10, HALF, 8)),
+    ]
+
+
+def _headlines(extrapolates: bool) -> list[Any]:
+    """The best of all trials, in figures."""
+    shown: list[tuple[str, str, Literal["max", "min"]]] = [("Best exact match in range", metrics.INTERPOLATE, "max")]
+    if extrapolates:
+        shown.append(("Best exact match beyond it", metrics.EXTRAPOLATE, "max"))
+    shown.append(("Lowest validation loss", metrics.VALIDATION_LOSS, "min"))
+    return [
+        wr.ScalarChart(
+            title=title,
+            metric=wr.SummaryMetric(name),
+            groupby_aggfunc=how,
+            layout=wr.Layout(FULL // len(shown) * i, 0, FULL // len(shown), 4),
+        )
+        for i, (title, name, how) in enumerate(shown)
+    ]
+
+
+def _when_logged(trials: Sequence[sweeps.Trial], grid: Any) -> list[Any]:
+    """Sections for bias and benchmarks, where trials log such metrics."""
+    logged = sorted(
+        {name for trial in trials for name, value in trial.summary.items() if isinstance(value, int | float)}
+    )
+    blocks: list[Any] = []
+    for prefix, title, caution in OPTIONAL:
+        names = [name for name in logged if name.startswith(prefix)]
+        if not names:
+            continue
+        height = max(8, len(names))
+        bars = wr.BarPlot(title=f"{title}, last value", metrics=[*names], layout=wr.Layout(0, 0, FULL, height))
+        curves = [
+            _curve(name, name.removeprefix(prefix), THIRD * (i % 3), height + 6 * (i // 3), size=(THIRD, 6))
+            for i, name in enumerate(names)
+        ]
+        blocks += [wr.H1(text=title), wr.P(text=caution), grid(bars, *curves)]
+    return blocks
 
 
 def _by_set(exact: Sequence[str], grid: Any) -> list[Any]:

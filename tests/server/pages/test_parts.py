@@ -2,12 +2,13 @@
 
 import hashlib
 import random
+import re
 
 import pytest
 from scipy.stats import spearmanr
 from wandb_workspaces.reports.v2 import interface
 
-from vishwam.server.pages import html, queries, report
+from vishwam.server.pages import html, maths, queries, report
 from vishwam.server.pages.importance import FEWEST_TRIALS, importance
 
 VENDOR = html.STATIC / "vendor"
@@ -87,3 +88,25 @@ def test_few_trials_get_no_importance():
     rows = importance(*spread(FEWEST_TRIALS - 1, ["strong"]), False)["rows"]
     assert rows[0]["importance"] is None
     assert rows[0]["correlation"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("latex", "found"),
+    [
+        (r"\text{<img src=x onerror=1>}", "<mtext>&lt;img\xa0src=x\xa0onerror=1&gt;</mtext>"),
+        (r"\text{&#x3c;script&#x3e;}", "<mtext>&lt;script&gt;</mtext>"),
+        (r"\href{javascript:alert(1)}{x}", "<mi>x</mi>"),
+        (r"\class{x\" onclick=\"1}{y}", "<mi>y</mi>"),
+        (r"\frac{1}{", '<code class="math">\\frac{1}{</code>'),
+        ("{" * 500 + "x" + "}" * 500, '<code class="math">{{'),
+    ],
+)
+def test_a_formula_can_hold_no_markup(latex, found):
+    drawn = maths.formula(latex)
+    assert found in drawn
+    assert not re.search(r"<(?!/?(m[a-z]+|code)\b)|href|onclick=|javascript:", drawn.replace("onclick=\\", ""))
+
+
+def test_what_counts_as_a_formula_in_markdown():
+    for text, count in {"$x$ and $y$": 2, "$5 and $6": 0, "$$\na\n$$": 1, "`$x$`": 0, r"\$x\$": 0, "$ x $": 0}.items():
+        assert report.markdown(text).count("<math") == count, text

@@ -1,3 +1,4 @@
+import base64
 import json
 from unittest import mock
 
@@ -8,6 +9,9 @@ from wandb_workspaces.reports.v2 import interface
 from tests.server.pages.looking import COLORS, ink, until
 from tests.server.pages.world import fill_sweep
 
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
 DIGITS = ["exact_match/extrapolate/50_digits", "exact_match/extrapolate/100_digits"]
 KNOB, SUMMARY = wr.Config, wr.SummaryMetric
 
@@ -129,7 +133,7 @@ def test_the_text_of_a_report(site, page, filled):
         wr.OrderedList(["three"]),
         wr.CheckedList([wr.CheckedListItem("done", checked=True)]),
         wr.CodeBlock("wandb agent x", language="python"),
-        wr.MarkdownBlock("| a | b |\n|---|---|\n| 1 | 2 |\n\n[x](https://example.org)"),
+        wr.MarkdownBlock("| a | b |\n|---|---|\n| 1 | 2 |\n\n[x](https://example.org) costs $5 or $6: $\\frac{a}{b}$"),
         wr.LatexBlock("e = mc^2"),
         wr.BlockQuote("quoted"),
         wr.CalloutBlock("called out"),
@@ -147,8 +151,14 @@ def test_the_text_of_a_report(site, page, filled):
     assert main.get_by_role("link", name="a link").get_attribute("href") == "https://example.org/x"
     assert main.locator("ol li").inner_text() == "three"
     assert main.locator("input[type=checkbox]").is_checked()
-    assert main.locator("pre").all_inner_texts() == ["wandb agent x", "e = mc^2"]
+    assert main.locator("pre").all_inner_texts() == ["wandb agent x"]
+    assert main.locator("math[display=block] msup").text_content() == "c2"
+    fraction = main.locator("p math mfrac")
+    assert [fraction.locator("mi").nth(i).text_content() for i in (0, 1)] == ["a", "b"]
+    above, below = (fraction.locator("mi").nth(i).bounding_box()["y"] for i in (0, 1))
+    assert above < below, "drawn as a fraction"
     assert main.locator("td").all_inner_texts() == ["1", "2"]
+    assert "costs $5 or $6:" in main.inner_text()
     assert main.locator("blockquote").inner_text() == "quoted"
     assert main.locator(".callout").inner_text() == "called out"
     assert main.locator("img").count() == 0, "nothing is fetched from elsewhere"
@@ -166,3 +176,69 @@ def test_a_report_fills_while_its_runs_go_on(site, page):
     site.call(world.log, run, [{"train/step": step, "train/loss": 1 / (step + 1)} for step in range(50)])
     until(lambda: ink(page, panel("Run History Line Plot"), COLORS[:1])[0] > 30)
     until(lambda: "0.02" in page.locator(panel("Scalar Chart")).inner_text())
+
+
+def test_a_report_in_one_file_draws_all_without_a_server(site, page, filled, tmp_path):
+    picture = "media/images/p_0.png"
+    first = site.call(filled.number_of, "run00000")
+    site.call(filled.file, first, picture, PIXEL)
+    site.call(filled.log, first, [], picture={"_type": "image-file", "path": picture})
+    knobs = ["position", "learning_rate"]
+    columns = [wr.ParallelCoordinatesPlotColumn(KNOB(knob)) for knob in knobs]
+    panels = [
+        wr.LinePlot(title="Loss", x="train/step", y=["train/loss"], log_y=True),
+        wr.LinePlot(title="By pattern", x="WallTime", metric_regex="^train/lo"),
+        wr.BarPlot(title="Digits", metrics=DIGITS),
+        wr.ScatterPlot(title="Rate", x=KNOB("learning_rate"), y=SUMMARY("validation/loss")),
+        wr.ParallelCoordinatesPlot(
+            title="Knobs", columns=[*columns, wr.ParallelCoordinatesPlotColumn(SUMMARY("train/loss"))]
+        ),
+        wr.ScalarChart(title="Best", metric=SUMMARY(DIGITS[1]), groupby_aggfunc="max"),
+        wr.ParameterImportancePlot(with_respect_to="validation/loss"),
+        wr.RunComparer(diff_only="split"),
+        wr.MediaBrowser(media_keys=["picture"]),
+        wr.WeavePanelSummaryTable(table_name="samples/extrapolate"),
+        wr.MarkdownPanel("a **bold** word"),
+    ]
+    table = wr.WeaveBlockSummaryTable("local", "reported", "samples/extrapolate")
+    evil = wr.MarkdownBlock("</script><script>window.hacked=1</script> <img src=x onerror='window.hacked=1'>")
+    open_report(
+        site, page, filled, [evil, wr.PanelGrid(runsets=[trials("reported")], panels=panels), table], "In a file"
+    )
+    link = page.get_by_role("link", name="download as one page")
+    answer = page.request.get(site.url + link.get_attribute("href"))
+    assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''In-a-file.html"
+    file = tmp_path / "report.html"
+    file.write_bytes(answer.body())
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_selector("main[data-drawn=yes]", state="attached")
+    for place in (0, 1):
+        until(lambda: min(ink(page, panel("Run History Line Plot", place), COLORS)) > 15)  # noqa: B023
+    until(lambda: ink(page, panel("Bar Chart"), COLORS)[1] > 500)
+    until(lambda: min(ink(page, panel("Scatter Plot"), COLORS)) > 20)
+    until(lambda: min(ink(page, panel("Parallel Coordinates Plot"), COLORS)) > 60)
+    assert "0.941" in page.locator(panel("Scalar Chart")).inner_text()
+    assert "learning_rate" in page.locator(panel("Parameter Importance")).inner_text()
+    assert "weight_decay" in page.locator(panel("Run Comparer")).inner_text()
+    assert page.evaluate("document.querySelector('.panel img').naturalWidth") == 1
+    until(lambda: page.locator(panel("Weave")).locator("tbody tr").count() == 20)
+    until(lambda: page.locator(".summary-table tbody tr").count() == 20)
+    assert page.locator(".legend a").first.get_attribute("href") == f"{site.url}/local/reported/runs/run00000"
+    assert page.evaluate("window.hacked") is None
+    # Nothing was fetched, and nothing else may run in it.
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+    policy = page.locator("meta[http-equiv]").get_attribute("content")
+    assert "default-src 'none'" in policy and "unsafe-inline' " not in policy.split("style-src")[0]
+
+
+def test_a_report_prints_whole(site, page, filled):
+    panels = [wr.LinePlot(title="Loss", x="train/step", y=["train/loss"], layout=wr.Layout(0, 90, 24, 8))]
+    grid = wr.PanelGrid(runsets=[trials("reported")], panels=panels)
+    open_report(site, page, filled, [*(wr.P("text") for _ in range(80)), grid])
+    assert page.locator(panel("Run History Line Plot") + " canvas").count() == 0, "far below the window"
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    until(lambda: page.locator(".panel canvas").count() == 1)
+    assert not page.locator("header.top").is_visible()

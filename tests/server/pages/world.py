@@ -81,6 +81,10 @@ class World:
         self.store.changes.publish(self.project_id, number)
         return number
 
+    def number_of(self, run: str) -> int:
+        found = "SELECT id FROM runs WHERE project_id = ? AND name = ?"
+        return self.store.writer.execute(found, (self.project_id, run)).fetchone()["id"]
+
     def log(self, run: int, rows: list[dict], **summary: Any) -> None:
         """Appends history rows, keeps the summary as the last values, and tells the pages."""
         with self.store.transaction() as db:

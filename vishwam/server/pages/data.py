@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import again, artifacts, curves, queries, report, runsets, scores, tables
+from vishwam.server.pages import again, artifacts, curves, grids, queries, report, scores, tables
 from vishwam.server.pages.importance import importance
 from vishwam.server.store import Store
 from vishwam.server.web import read_body
@@ -76,7 +76,7 @@ def data_routes(store: Store) -> list[BaseRoute]:
 
     def run_page(db: sqlite3.Connection, project: dict, request: Request) -> dict:
         row = run_of(db, project, request)
-        sweep = _sweep(db, project, row["sweep_name"])
+        sweep = grids.sweep_of(db, project, row["sweep_name"])
         (found,) = queries.runs([row], sweep["config"] if sweep else None)
         best = _best(db, project, sweep) if sweep else None
         return {
@@ -183,15 +183,10 @@ def whole(request: Request, name: str) -> int:
     return int(text)
 
 
-def _sweep(db: sqlite3.Connection, project: dict, name: str | None) -> dict | None:
-    found = queries.sweeps(db, project["id"], name) if name else []
-    return found[0] if found else None
-
-
 def _runs(db: sqlite3.Connection, project: dict, request: Request) -> dict:
     """Runs of a sweep, of the project, or those named, with their metrics, the knobs that differ and the best."""
     name = request.query_params.get("sweep")
-    sweep = _sweep(db, project, name)
+    sweep = grids.sweep_of(db, project, name)
     if name and sweep is None:
         raise HTTPException(404, "no such sweep")
     rows = queries.run_rows(
@@ -265,7 +260,7 @@ def _importance(db: sqlite3.Connection, project: dict, request: Request) -> dict
     rows, asked = _asked_runs(db, project, request)
     found = queries.runs(rows)
     swept = {run["sweep"] for run in found}
-    sweep = _sweep(db, project, swept.pop()) if len(swept) == 1 else None
+    sweep = grids.sweep_of(db, project, swept.pop()) if len(swept) == 1 else None
     knobs = queries.varied_knobs(found, sweep["config"] if sweep else None)
     return importance(found, knobs, scores.scores(db, rows, **asked), asked["maximize"])
 
@@ -281,38 +276,12 @@ def _asked_runs(db: sqlite3.Connection, project: dict, request: Request) -> tupl
 
 
 def _grid(db: sqlite3.Connection, project: dict, request: Request) -> dict:
-    """The runs of one panel grid of a report: every run of its enabled run sets once, oldest first (for its colour)."""
     row = queries.report(db, project["id"], whole(request, "view"))
     all_grids = report.grids(report.parse(row["spec_json"])) if row else []
     number = whole(request, "grid")
     if not 0 <= number < len(all_grids):
         raise HTTPException(404, "no such panel grid")
-    sets = [one for one in all_grids[number].get("runSets") or [] if one.get("enabled", True)]
-    elsewhere = [one["name"] for one in sets if not _here(one.get("project"), project)]
-    rows = queries.run_rows(db, project["id"])
-    every = queries.runs(rows)
-    chosen = {
-        run["id"]: run for one in sets if _here(one.get("project"), project) for run in runsets.select(every, one)
-    }
-    found = list(chosen.values())
-    swept = {run["sweep"] for run in found}
-    sweep = _sweep(db, project, swept.pop()) if len(swept) == 1 else None
-    knobs = queries.varied_knobs(found, sweep["config"] if sweep else None)
-    for run in found:
-        run["label"] = queries.label(run, knobs)
-    return {
-        "runs": [queries.brief(run) for run in sorted(found, key=lambda run: run["created"])],
-        "order": [run["id"] for run in found],
-        "metrics": curves.metric_keys(db, [row for row in rows if row["name"] in chosen]),
-        "elsewhere": elsewhere,
-    }
-
-
-def _here(wanted: dict | None, project: dict) -> bool:
-    """A run set without a project means the report's own."""
-    if not wanted or not wanted.get("name"):
-        return True
-    return wanted["name"] == project["name"] and wanted.get("entityName") in ("", None, project["entity"])
+    return grids.grid_runs(db, project, all_grids[number])
 
 
 def _curves(

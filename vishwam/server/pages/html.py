@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import again, artifacts, queries, report
+from vishwam.server.pages import again, artifacts, grids, queries, report
 from vishwam.server.store import Store
 
 STATIC = Path(str(resources.files("vishwam.server.pages"))) / "static"
@@ -75,11 +75,14 @@ def data_address(name: str, page: dict, **values: str) -> str:
     return f"/-/data/{name}?{urlencode({'entity': page['entity'], 'project': page['project'], **values})}"
 
 
+def render_text(template: str, **values: Any) -> str:
+    static = f"/-/static/{version()}"
+    helpers = {"address": address, "static": static, "modules": modules, "data_address": data_address}
+    return _environment.get_template(template).render(**helpers, **values)
+
+
 def render(template: str, status: int = 200, headers: dict[str, str] = SECURITY_HEADERS, **values: Any) -> Response:
-    text = _environment.get_template(template).render(
-        address=address, static=f"/-/static/{version()}", modules=modules, data_address=data_address, **values
-    )
-    return HTMLResponse(text, status, headers)
+    return HTMLResponse(render_text(template, **values), status, headers)
 
 
 def page_routes(store: Store) -> list[BaseRoute]:
@@ -147,18 +150,13 @@ def page_routes(store: Store) -> list[BaseRoute]:
         if view is None:
             return missing(f"a report {request.path_params['slug']} in {project['entity']}/{project['name']}")
         spec = report.parse(view["spec_json"])
-        grids = [
-            {
-                "panels": report.panels(grid),
-                "colors": grid.get("customRunColors") or {},
-                "columns": report.columns(grid),
-                "hidden": bool(grid.get("hideRunSets")),
-            }
-            for grid in report.grids(spec)
-        ]
-        page = {"entity": project["entity"], "project": project["name"], "view": number, "grids": queries.finite(grids)}
-        width = spec.get("width") if spec.get("width") in ("readable", "fixed", "fluid") else "readable"
-        values: dict[str, Any] = {"blocks": report.blocks(spec), "markdown": report.markdown, "width": width}
+        page = {"entity": project["entity"], "project": project["name"], "view": number}
+        page["grids"] = queries.finite(grids.page_grids(spec))
+        values: dict[str, Any] = {
+            "blocks": report.blocks(spec),
+            "markdown": report.markdown,
+            "width": report.width(spec),
+        }
         return render("report.html", project=project, view=view, page=page, **values)
 
     def artifact_page(db: sqlite3.Connection, project: dict, request: Request) -> Response:

@@ -12,7 +12,10 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
+from vishwam.server.pages import maths
+
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+maths.add_maths(_MARKDOWN)
 
 
 def view_id(slug: str) -> int | None:
@@ -38,6 +41,10 @@ def markdown(text: str) -> Markup:
 def parse(spec_json: str) -> dict:
     spec = json.loads(spec_json or "{}")
     return spec if isinstance(spec, dict) else {}
+
+
+def width(spec: dict) -> str:
+    return spec["width"] if spec.get("width") in ("readable", "fixed", "fluid") else "readable"
 
 
 def blocks(spec: dict) -> list[dict]:
@@ -132,7 +139,7 @@ def _inline(children: Any) -> Markup:
         if child.get("type") == "link":
             parts.append(_link(str(child.get("url") or ""), _inline(child.get("children"))))
         elif child.get("type") == "latex":
-            parts.append(Markup('<code class="math">{}</code>').format(child.get("content") or ""))
+            parts.append(maths.formula(str(child.get("content") or "")))
         elif "children" in child:
             parts.append(_inline(child["children"]))
         else:
@@ -259,7 +266,7 @@ _BLOCKS = {
     "image": _image,
     "gallery": _gallery,
     "markdown-block": lambda block: markdown(str(block.get("content") or "")),
-    "latex": lambda block: Markup('<pre class="math"><code>{}</code></pre>').format(block.get("content") or ""),
+    "latex": lambda block: Markup("<p>{}</p>").format(maths.formula(str(block.get("content") or ""), True)),
     "block-quote": lambda block: Markup("<blockquote>{}</blockquote>").format(_inline(block.get("children"))),
     "horizontal-rule": lambda block: Markup("<hr>"),
     "video": lambda block: Markup('<p class="outside">Video: {}</p>').format(

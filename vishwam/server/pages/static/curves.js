@@ -29,6 +29,13 @@ const watcher = new IntersectionObserver(
   },
   { rootMargin: "200px" },
 );
+// Paper shows all of it.
+addEventListener("beforeprint", () => {
+  for (const { chart } of document.querySelectorAll(".plot")) {
+    chart.visible = true;
+    chart.draw();
+  }
+});
 const resizer = new ResizeObserver((entries) => entries.forEach((entry) => entry.target.chart.resize()));
 
 export class CurveChart {

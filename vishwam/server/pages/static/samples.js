@@ -75,7 +75,7 @@ export class TableView {
   }
 
   drawBar(table) {
-    const last = Math.min(this.offset + ROWS, table.found);
+    const last = this.offset + table.rows.length;
     const step = (by) => () => {
       this.offset = Math.max(0, this.offset + by);
       this.draw();

@@ -5,7 +5,7 @@ import { number, duration, text, ago, formatterOf } from "./format.js";
 import { hover, onHover } from "./curves.js";
 import { isShown, onSelect, select, selected } from "./selection.js";
 
-export const runAddress = (id) => `/${[page.entity, page.project, "runs", id].map(encodeURIComponent).join("/")}`;
+export const runAddress = (id) => `${page.origin ?? ""}/${[page.entity, page.project, "runs", id].map(encodeURIComponent).join("/")}`;
 
 const PAGE_ROWS = 50;
 
