@@ -1,6 +1,7 @@
 """The embedded server under load, beside a bare ASGI application that makes one SQLite commit a request.
 
-Rows of growth have the number of runs in their name, each of 1,000 rows of history; latencies are medians.
+Rows of growth have the number of runs in their name, each of 1,000 rows of history; latencies are medians. They
+are drawn in .vishwam/benchmarks/server_growth.svg.
 """
 
 import json
@@ -15,8 +16,10 @@ from typing import Any
 
 import psutil
 
+from tests.benchmarks._drawing import draw
 from tests.benchmarks._load import Client, bare, folder_bytes, load, post, quantile
 from tests.server.talk import Talk
+from vishwam import state
 from vishwam.server import bayes, local, search
 from vishwam.server.store import Store
 
@@ -44,8 +47,10 @@ def run() -> list[dict]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = _starting(folder / "start")
-        rows += _under_load(folder / "load", _bare_rate(folder / "bare"))
-        rows += _growth(folder / "growth")
+        rows += _under_load(folder / "load")
+        growth = _growth(folder / "growth")
+        _draw(growth)
+        rows += growth
         rows += _suggestions(folder / "bayes")
         return rows
 
@@ -92,13 +97,7 @@ class Feed:
         return post(self.address.url, path, self.address.api_key, body)
 
 
-def _bare_rate(folder: Path) -> float:
-    with bare(folder) as url:
-        feed = Feed(local.Address(url, "k" * 40, "local"), [f"r{index}" for index in range(CLIENTS)], 1)
-        return load(url, feed, CLIENTS, SECONDS)[0]
-
-
-def _under_load(folder: Path, peer: float) -> list[dict]:
+def _under_load(folder: Path) -> list[dict]:
     address = local.start_or_reuse(folder, port=local.free_port())
     process = psutil.Process(int((folder / "lock").read_text()))
     talk = Talk(address)
@@ -113,7 +112,8 @@ def _under_load(folder: Path, peer: float) -> list[dict]:
         size = (folder_bytes(folder) - before) / written
         text = feed.bytes / written
         beats = Beats(talk)
-        rate, _ = beats.during(lambda: load(address.url, Feed(address, single, 1), CLIENTS, SECONDS))
+        beats.during(lambda: load(address.url, Feed(address, single, 1), CLIENTS, SECONDS))
+        rate, peer = _beside_the_peer(talk, folder)
         return [
             _row("rows_per_second_batched", batches * BATCH, "rows/s"),
             _row("requests_per_second_single_row", rate, "requests/s", peer, more_is_better=True),
@@ -123,6 +123,21 @@ def _under_load(folder: Path, peer: float) -> list[dict]:
         ]
     finally:
         local.stop(folder)
+
+
+def _beside_the_peer(talk: Talk, folder: Path) -> tuple[float, float]:
+    """Single-row requests a second of this server and of the bare application, in turns; the middle of five each."""
+    names = [f"t{index}" for index in range(CLIENTS)]
+    for name in names:
+        talk.run("p", name)
+    rates: dict[str, list[float]] = {"ours": [], "peer": []}
+    with bare(folder / "bare") as url:
+        ours = Feed(talk.address, names, 1)
+        peer = Feed(local.Address(url, "k" * 40, "local"), names, 1)
+        for _ in range(5):
+            rates["ours"].append(load(talk.address.url, ours, CLIENTS, SECONDS / 5)[0])
+            rates["peer"].append(load(url, peer, CLIENTS, SECONDS / 5)[0])
+    return statistics.median(rates["ours"]), statistics.median(rates["peer"])
 
 
 class Beats:
@@ -170,6 +185,7 @@ def _growth(folder: Path) -> list[dict]:
             appended = [client.ask(feed(0)) for _ in range(200)]
             pages = [client.ask(page) for _ in range(10)]
             rows += [
+                _row(f"storage_mb, {count} runs", folder_bytes(folder) / 2**20, "MB"),
                 _row(f"storage_kb_per_run, {count} runs", folder_bytes(folder) / count / 1024, "KB"),
                 _row(f"append_ms, {count} runs", 1e3 * statistics.median(appended), "ms"),
                 _row(f"page_of_50_ms, {count} runs", 1e3 * statistics.median(pages), "ms"),
@@ -177,6 +193,16 @@ def _growth(folder: Path) -> list[dict]:
         return rows
     finally:
         local.stop(folder)
+
+
+def _draw(rows: list[dict]) -> None:
+    panels: dict[str, dict[int, float]] = {}
+    for row in rows:
+        name, _, count = row["what"].partition(", ")
+        panels.setdefault(name, {})[int(count.split()[0])] = row["ours"]
+    folder = state.folder() / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    draw(folder / "server_growth.svg", "runs of 1,000 rows", panels)
 
 
 def _suggestions(folder: Path) -> list[dict]:

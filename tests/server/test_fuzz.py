@@ -118,7 +118,7 @@ def test_bodies_that_grow_when_read(own: tuple[Talk, psutil.Process], filler: by
 @pytest.mark.parametrize("path", ["/graphql", "/files/local/p/r/file_stream"])
 def test_bombs(talk: Talk, path: str) -> None:
     talk.run("p", "r")
-    bomb = gzip.compress(b"0" * (300 * MB), 9)
+    bomb = gzip.compress(b"0" * (100 * MB), 1)
     assert talk.request("POST", path, bomb, Content_Encoding="gzip")[0] == 413
     assert talk.request("POST", path, gzip.compress(bomb), Content_Encoding="gzip")[0] == 400, (
         "unpacked once, not twice"

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.talk import Talk
+from vishwam import cli
 from vishwam.errors import BadInput
 from vishwam.server import local
 
@@ -79,3 +80,12 @@ def test_a_server_in_the_foreground_is_found_too(tmp_path: Path) -> None:
         finally:
             process.terminate()
         assert process.wait(10) == 0
+
+
+def test_a_second_server_on_the_folder_says_so_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    local.start_or_reuse(tmp_path, port=local.free_port())
+    try:
+        assert cli.main(["serve", "--data", str(tmp_path), "--port", str(local.free_port())]) == 2
+        assert capsys.readouterr().err == f"vishwam serve: {tmp_path}: another server is using this folder\n"
+    finally:
+        local.stop(tmp_path)
