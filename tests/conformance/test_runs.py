@@ -110,3 +110,30 @@ def test_an_offline_run_arrives_whole_by_wandb_sync(script: Script) -> None:
         """
     )
     assert seen == {"state": "finished", "config": {"a": 1}, "values": [0, 1, 2, 3]}
+
+
+def test_runs_are_forked_and_rewound_in_their_middle(script: Script) -> None:
+    seen = script(
+        """
+        import wandb
+        def log(run, values):
+            for value in values:
+                run.log({"value": value})
+        def read(name):
+            run = wandb.Api().run(f"local/branches/{name}")
+            return [[row["_step"], row["value"]] for row in run.scan_history(keys=["_step", "value"])]
+        with wandb.init(project="branches", id="trunk") as run:
+            log(run, [0, 1, 2, 3])
+        with wandb.init(project="branches", id="fork", fork_from="trunk?_step=1") as run:
+            log(run, [20])
+            summary = dict(wandb.Api().run("local/branches/fork").summary)
+        with wandb.init(project="branches", id="fork", resume="must") as run:
+            log(run, [30])
+        fork = read("fork")
+        with wandb.init(project="branches", id="trunk", resume_from="trunk?_step=2") as run:
+            log(run, [300])
+        result(fork=fork, trunk=read("trunk"), inherited=summary.get("value"))
+        """
+    )
+    assert seen["fork"] == [[0, 0], [1, 1], [2, 20], [3, 30]]
+    assert seen["trunk"] == [[0, 0], [1, 1], [2, 2], [3, 300]]

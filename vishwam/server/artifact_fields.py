@@ -49,6 +49,11 @@ def artifact_metadata(artifact: Row, _: Context) -> str | None:
     return artifact["metadata_json"]
 
 
+@field("Artifact.commitHash")
+def artifact_commit_hash(artifact: Row, _: Context) -> str | None:
+    return artifact["manifest_sha256"]
+
+
 @field("Artifact.ttlDurationSeconds")
 def artifact_ttl(artifact: Row, _: Context) -> int:
     return artifact["ttl_seconds"] or -1
@@ -98,8 +103,8 @@ def created_by(artifact: Row, context: Context) -> Row | None:
 def current_manifest(artifact: Row, context: Context) -> Row | None:
     if artifact["manifest_sha256"] is None:
         return None
-    path = f"/storage/artifacts/{artifact['id']}/wandb_manifest.json"
-    url = signed(context.store, context.base_url, "GET", f"/storage/manifests/of/{artifact['id']}")
+    path = f"manifests/{artifact['id']}/wandb_manifest.json"
+    url = signed(context.store, context.base_url, "GET", f"/storage/{path}")
     number = global_id("ArtifactManifest", artifact["id"])
     return {
         "id": number,
@@ -123,9 +128,14 @@ def _files(context: Context, artifact: Row, names: list[str] | None, first: int 
     return page
 
 
+def storage_path(artifact: Row, name: str) -> str:
+    """Where a file lies under /storage, named as in W&B's own."""
+    return f"wandb_artifacts/{artifact['id']}/{name}"
+
+
 def _file(context: Context, artifact: Row, row: Row) -> Row:
-    path = f"/storage/artifacts/{artifact['id']}/{row['path']}"
-    url = signed(context.store, context.base_url, "GET", path)
+    path = storage_path(artifact, row["path"])
+    url = signed(context.store, context.base_url, "GET", f"/storage/{path}")
     return {
         "id": global_id(f"ArtifactFile/{row['path']}", artifact["id"]),
         "name": row["path"],
@@ -171,7 +181,11 @@ def membership_files(
 
 @field("Run.outputArtifacts")
 def output_artifacts(run: Row, context: Context, after: str | None = None, first: int | None = None) -> Row:
-    rows = context.all("SELECT * FROM artifacts WHERE run_id = ? AND state = 'COMMITTED' ORDER BY id", run["id"])
+    rows = context.all(
+        "SELECT * FROM artifacts WHERE state = 'COMMITTED' AND (run_id = ?1 OR id IN "
+        "(SELECT artifact_id FROM artifact_logs WHERE run_id = ?1)) ORDER BY id",
+        run["id"],
+    )
     return connection(rows, first, after)
 
 

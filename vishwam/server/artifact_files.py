@@ -26,9 +26,9 @@ def routes(store: Store) -> list[BaseRoute]:
 
     return [
         route("/storage/manifests/{manifest_id:int}", _put_manifest, "PUT"),
-        route("/storage/manifests/of/{artifact_id:int}", _get_manifest, "GET"),
-        route("/storage/artifacts/{artifact_id:int}/{name:path}", _put_file, "PUT"),
-        route("/storage/artifacts/{artifact_id:int}/{name:path}", _get_file, "GET"),
+        route("/storage/manifests/{artifact_id:int}/wandb_manifest.json", _get_manifest, "GET"),
+        route("/storage/wandb_artifacts/{artifact_id:int}/{name:path}", _put_file, "PUT"),
+        route("/storage/wandb_artifacts/{artifact_id:int}/{name:path}", _get_file, "GET"),
         route("/artifacts/{entity}/{digest}", _get_by_digest, "GET"),
         route("/artifacts/{entity}/{digest}/{name:path}", _get_by_digest, "GET"),
         route("/artifactsV2/{place:path}/{digest}/{name}", _get_by_digest, "GET"),

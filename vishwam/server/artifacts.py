@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from vishwam.server.artifact_collections import collection_by_id, find_collection, membership_row, restore_latest
-from vishwam.server.artifact_fields import artifact_by_id
+from vishwam.server.artifact_fields import artifact_by_id, storage_path
 from vishwam.server.files import check_path
 from vishwam.server.graphql import Context, Row, field, global_id, row_id
 from vishwam.server.queries import check_name, find_project, make_project
@@ -57,19 +57,23 @@ def create_artifact(_: Any, context: Context, input: Row) -> Row:
         raise Refused(400, "an artifact needs a name")
     if input.get("metadata"):
         json_object("metadata", input["metadata"])
+    if input.get("storageRegion") not in (None, "", "default"):
+        raise Refused(400, f"invalid storageRegion: {input['storageRegion']}")
     aliases = [alias["alias"] for alias in input.get("aliases") or []]
     with context.store.transaction() as db:
         project = make_project(context, input["entityName"], input["projectName"])
         collection = _make_collection(context, project, "sequence", input["artifactTypeName"], name)
+        run = None
+        if input.get("runName"):
+            run = required_run(context, input["entityName"], input["projectName"], input["runName"])
         known = _same(context, collection, input)
         if known is not None:
             if known["state"] == "COMMITTED":
                 for alias in aliases:
                     _set_alias(db, collection["id"], alias, known["id"])
+                if run and run["id"] != known["run_id"]:
+                    db.execute("INSERT OR IGNORE INTO artifact_logs VALUES (?, ?)", (run["id"], known["id"]))
             return {"artifact": known}
-        run = None
-        if input.get("runName"):
-            run = required_run(context, input["entityName"], input["projectName"], input["runName"])
         now = time.time()
         row = {
             "collection_id": collection["id"],
@@ -161,12 +165,12 @@ def create_files(_: Any, context: Context, input: Row) -> Row:
             artifact = artifact_by_id(context, spec["artifactID"])
             check_path(spec["name"])
             known = context.store.has_contents(spec["md5"])
-            path = f"/storage/artifacts/{artifact['id']}/{spec['name']}"
+            path = storage_path(artifact, spec["name"])
             node = {
                 "name": spec["name"],
                 "display_name": spec["name"],
                 "storage_path": path,
-                "upload_url": None if known else signed(context.store, context.base_url, "PUT", path),
+                "upload_url": None if known else signed(context.store, context.base_url, "PUT", f"/storage/{path}"),
                 "upload_headers": [f"Content-MD5:{spec['md5']}"],
                 "artifact": artifact,
             }
@@ -307,7 +311,10 @@ def delete(_: Any, context: Context, input: Row) -> Row:
         if aliased and not input.get("deleteAliases"):
             raise Refused(409, "the artifact has aliases; delete_aliases=True deletes it with them")
         db.execute("DELETE FROM aliases WHERE artifact_id = ?", (artifact["id"],))
-        db.execute("UPDATE artifacts SET state = 'DELETED', updated_at = ? WHERE id = ?", (time.time(), artifact["id"]))
+        db.execute(
+            "UPDATE artifacts SET state = 'DELETED', client_id = NULL, updated_at = ? WHERE id = ?",
+            (time.time(), artifact["id"]),
+        )
         for place in context.all("SELECT collection_id FROM memberships WHERE artifact_id = ?", artifact["id"]):
             restore_latest(context, place["collection_id"])
     return {"artifact": {**artifact, "state": "DELETED"}}

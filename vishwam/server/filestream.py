@@ -20,8 +20,8 @@ from vishwam.server.web import Refused, check_key, read_body
 MAX_BYTES = 32 << 20  # the client sends 10 MB at most
 ENDED = ("finished", "failed", "crashed", "killed", "preempted")
 # The columns that a message needs: a run's configuration and summary may be long, and messages are many.
-_RUN = """SELECT runs.id, runs.project_id, runs.state, ended_at, history_lines, event_lines, log_lines, last_step, inherited_lines,
-stop_requested, early_stopped, sweep_id, metric_count, metric_best, sweeps.config_json AS sweep_config
+_RUN = """SELECT runs.id, runs.project_id, runs.state, ended_at, history_lines, event_lines, log_lines, last_step,
+inherited_lines, stop_requested, early_stopped, sweep_id, metric_count, metric_best, sweeps.config_json AS sweep_config
 FROM runs JOIN projects ON projects.id = runs.project_id
 LEFT JOIN sweeps ON sweeps.id = sweep_id
 WHERE entity = ? AND projects.name = ? AND runs.name = ? AND deleted_at IS NULL"""

@@ -26,6 +26,8 @@ _COLUMNS = {
     "sweep": "sweep_name",
     "host": "host",
     "notes": "notes",
+    "version_index": "place",
+    "versionIndex": "place",
 }
 Row = dict[str, Any]
 

@@ -89,25 +89,26 @@ def append(
     """Stores `lines` at `offset` of a run that has `count`; returns the rows that were new.
 
     A retransmission is recognised by being equal; a difference means that another process took the run over from there
-    (started again without resuming), as on W&B: what followed is replaced.
+    (started again without resuming), as on W&B: what followed is replaced. Lines that were missing only fill their gap.
     """
     if not 0 <= offset < MAX_LINE:
         raise Refused(400, f"offset {offset} is not a line number")
     table = _TABLES[kind]
     rows = [parse_line(line) for line in lines]
-    known = max(0, min(len(lines), count - offset))
-    if known:
-        stored = db.execute(
-            f"SELECT line, data_json FROM {table} WHERE run_id = ? AND line >= ? AND line < ?",
-            (run_id, offset, offset + known),
-        ).fetchall()
-        same = {line for line, text in stored if text == lines[line - offset]}
-        known = next((index for index in range(known) if offset + index not in same), known)
-        if offset + known < count and known < len(lines):
-            _truncate(db, run_id, kind, offset + known)
-    fresh = list(enumerate(zip(lines[known:], rows[known:], strict=True), offset + known))
+    stored: dict[int, str] = {}
+    if offset < count:
+        query = f"SELECT line, data_json FROM {table} WHERE run_id = ? AND line >= ? AND line < ?"
+        stored = dict(map(tuple, db.execute(query, (run_id, offset, offset + len(lines)))))
+        differs = next((line for line, text in stored.items() if text != lines[line - offset]), None)
+        if differs is not None:
+            truncate(db, run_id, kind, differs)
+            stored = {line: text for line, text in stored.items() if line < differs}
+            count = differs
+    fresh = [(line, pair) for line, pair in enumerate(zip(lines, rows, strict=True), offset) if line not in stored]
     if not fresh:
         return []
+    if fresh[0][0] < count:
+        _forget_columns(db, run_id, kind, fresh[0][0])
     if kind == HISTORY:
         db.executemany(
             "INSERT INTO history VALUES (?, ?, ?, ?)",
@@ -115,16 +116,35 @@ def append(
         )
     else:
         db.executemany("INSERT INTO events VALUES (?, ?, ?)", [(run_id, line, text) for line, (text, _) in fresh])
-    end = fresh[-1][0] + 1
+    end = max(count, fresh[-1][0] + 1)
     db.execute(f"UPDATE runs SET {_COUNTS[kind]} = ? WHERE id = ?", (end, run_id))
     if end // _LOOK > fresh[0][0] // _LOOK:
         _columns(db, run_id, kind, end)
-    return rows[known:]
+    return [row for _, (_, row) in fresh]
 
 
-def _truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:
+def truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:
     """Forgets lines from `line` on, and the chunks that hold any of them."""
     db.execute(f"DELETE FROM {_TABLES[kind]} WHERE run_id = ? AND line >= ?", (run_id, line))
+    _forget_columns(db, run_id, kind, line)
+
+
+def first_line_after(db: sqlite3.Connection, run_id: int, step: int) -> int:
+    """The line where steps beyond `step` begin; the number of lines when there are none."""
+    query = "SELECT coalesce(min(iif(step > ?, line, NULL)), max(line) + 1, 0) FROM history WHERE run_id = ?"
+    return db.execute(query, (step, run_id)).fetchone()[0]
+
+
+def copy(db: sqlite3.Connection, source: int, target: int, end: int) -> None:
+    """Lines below `end` of one run's history, as another's."""
+    db.execute(
+        "INSERT INTO history SELECT ?, line, step, data_json FROM history WHERE run_id = ? AND line < ?",
+        (target, source, end),
+    )
+
+
+def _forget_columns(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:
+    """Drops the chunks from that of `line` on: they are made anew from the rows."""
     if _columns_end(db, run_id, kind) > line:
         # Chunks begin anywhere, for a run that ended and went on left a short one.
         query = "SELECT max(first_line) FROM series WHERE run_id = ? AND kind = ? AND first_line <= ?"

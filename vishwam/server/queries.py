@@ -52,8 +52,9 @@ def api_keys(user: Row, context: Context) -> Row:
 
 
 @field("User.teams")
-def teams(_: Row, __: Context) -> Row:
-    return {"edges": []}
+def teams(user: Row, _: Context) -> Row:
+    """The user's own entity, as on W&B; there are no others."""
+    return {"edges": [{"node": user}]}
 
 
 @field("User.organizations")
@@ -87,6 +88,21 @@ def no(_: Row, __: Context) -> bool:
 @field("Entity.entityType")
 def entity_type(_: Row, __: Context) -> str:
     return "user"
+
+
+@field("Entity.members")
+def entity_members(user: Row, _: Context) -> list[Row]:
+    return [{**user, "account_type": "USER", "pending": False}]
+
+
+@field("Member.id")
+def member_id(user: Row, _: Context) -> str:
+    return global_id("User", user["id"])
+
+
+@field("Member.username")
+def member_username(user: Row, _: Context) -> str:
+    return user["name"]
 
 
 @field("Entity.user")

@@ -156,7 +156,8 @@ def run_history_keys(run: Row, context: Context) -> Row | None:
 
 @field("Run.historyLineCount")
 def run_history_lines(run: Row, _: Context) -> int:
-    return run["history_lines"]
+    """Lines of the run's own stream: a resumed client goes on from there."""
+    return run["history_lines"] - run["inherited_lines"]
 
 
 @field("Run.eventsLineCount")

@@ -6,6 +6,7 @@ import string
 import time
 from typing import Any
 
+from vishwam.server import branches
 from vishwam.server.graphql import Context, Row, field, row_id
 from vishwam.server.queries import check_name, find_project, make_project
 from vishwam.server.web import Refused
@@ -149,6 +150,7 @@ def upsert_bucket(_: Any, context: Context, input: Row) -> Row:
             sweep = _sweep_id(context, project, input.get("sweep"))
             if inserted:
                 run = insert_run(context, project, name, input.get("state") or "running", sweep_id=sweep)
+                _fork(context, run, input.get("config"))
             elif sweep is not None and run["sweep_id"] is None:
                 changes["sweep_id"] = sweep
         if inserted or not _is_edit(input):
@@ -176,6 +178,27 @@ def upsert_bucket(_: Any, context: Context, input: Row) -> Row:
     return {"bucket": run, "inserted": inserted}
 
 
+def _fork(context: Context, run: Row, config: str | None) -> None:
+    point = branches.branch_point(config)
+    if point is not None and point[0] != run["name"]:
+        source = run_of(context, {"id": run["project_id"]}, point[0])
+        if source is None:
+            raise Refused(404, f"no run {point[0]} to fork from")
+        branches.fork(context.db, source, run, point[1])
+
+
+@field("Mutation.rewindRun")
+def rewind_run(_: Any, context: Context, input: Row) -> Row:
+    if input["metricName"] != "_step":
+        raise Refused(400, f"a run is rewound to a _step, not to a {input['metricName']}")
+    names = (input.get("entityName"), input.get("projectName"), input["runName"])
+    with context.store.transaction() as db:
+        branches.rewind(db, required_run(context, *names), int(min(max(input["metricValue"], -1), 1 << 53)))
+        run = required_run(context, *names)
+    context.store.changes.publish(run["project_id"], run["id"])
+    return {"rewound_run": run}
+
+
 def _is_edit(input: Row) -> bool:
     """`wandb.Api` changes a run without being its process; a process names its host."""
     return input.get("host") is None and input.get("state") is None
@@ -190,11 +213,17 @@ def _sweep_id(context: Context, project: Row, name: str | None) -> int | None:
 @field("Mutation.deleteRun")
 def delete_run(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
-        run = run_by_id(context, input["id"])
+        # Deleted already: the request was repeated, or its artifacts are to follow.
+        run = context.one("SELECT * FROM runs WHERE id = ?", row_id("Run", input["id"]) or 0)
+        if run is None:
+            raise Refused(404, "no such run")
         # Its point of a grid is free again: deleting runs and resuming the sweep runs them anew, as on W&B.
-        db.execute("UPDATE runs SET deleted_at = ?, grid_index = NULL WHERE id = ?", (time.time(), run["id"]))
+        db.execute(
+            "UPDATE runs SET deleted_at = coalesce(deleted_at, ?), grid_index = NULL WHERE id = ?",
+            (time.time(), run["id"]),
+        )
         if input.get("deleteArtifacts"):
-            db.execute("UPDATE artifacts SET state = 'DELETED' WHERE run_id = ?", (run["id"],))
+            db.execute("UPDATE artifacts SET state = 'DELETED', client_id = NULL WHERE run_id = ?", (run["id"],))
     context.store.changes.publish(run["project_id"], run["id"])
     return {"client_mutation_id": input.get("clientMutationId")}
 

@@ -1,4 +1,4 @@
--- The embedded server's database, version 6 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 7 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -84,6 +84,7 @@ CREATE TABLE runs (
     event_lines INTEGER NOT NULL DEFAULT 0,
     log_lines INTEGER NOT NULL DEFAULT 0,
     last_step INTEGER NOT NULL DEFAULT -1,
+    inherited_lines INTEGER NOT NULL DEFAULT 0,  -- a fork's first lines are its source's; its own stream counts from there
     stop_requested INTEGER NOT NULL DEFAULT 0,   -- a person, or early stopping, asked the trial to end
     early_stopped INTEGER NOT NULL DEFAULT 0,    -- hyperband asked; the state is then finished, the trial keeps its place
     deleted_at REAL,
@@ -258,6 +259,12 @@ CREATE TABLE artifact_uses (
     run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
     artifact_id INTEGER NOT NULL REFERENCES artifacts(id) ON DELETE CASCADE,
     used_at REAL NOT NULL,
+    PRIMARY KEY (run_id, artifact_id)
+) WITHOUT ROWID;
+-- Runs that logged contents which another run, artifacts.run_id, had logged before.
+CREATE TABLE artifact_logs (
+    run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+    artifact_id INTEGER NOT NULL REFERENCES artifacts(id) ON DELETE CASCADE,
     PRIMARY KEY (run_id, artifact_id)
 ) WITHOUT ROWID;
 
