@@ -1,5 +1,6 @@
 """The data folder: keys, locks, migrations, contents kept once."""
 
+import asyncio
 import hashlib
 import json
 import sqlite3
@@ -159,3 +160,28 @@ def test_an_empty_key_file_is_no_key(tmp_path: Path) -> None:
     (tmp_path / "api_key").write_text("")
     with pytest.raises(BadInput, match="holds no key"):
         Store(tmp_path)
+
+
+def test_the_log_is_written_back_and_does_not_grow_under_writing_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "WRITE_BACK_SECONDS", 0.01)
+    monkeypatch.setattr(store_module, "LOG_PAGES", 100)
+    store = Store(tmp_path)
+
+    async def write() -> int:
+        task = asyncio.create_task(store.write_back_forever())
+        most = 0
+        for index in range(600):
+            with store.transaction() as db:
+                row = ("local", f"p{index}", "x" * 20_000)
+                db.execute("INSERT INTO projects (entity, name, description, created_at) VALUES (?, ?, ?, 0)", row)
+            await asyncio.sleep(0.001)
+            most = max(most, (tmp_path / "server.sqlite-wal").stat().st_size)
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return most
+
+    assert asyncio.run(write()) < 6_000_000 < (tmp_path / "server.sqlite").stat().st_size
+    assert store.reader().execute("SELECT count(*) FROM projects").fetchone()[0] == 600

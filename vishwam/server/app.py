@@ -91,6 +91,7 @@ def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> S
         yield
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         endpoint.readers.shutdown(wait=False, cancel_futures=True)
         endpoint.scheduler.close()
 

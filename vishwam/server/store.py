@@ -16,10 +16,11 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from vishwam.errors import BadInput
 
@@ -147,7 +148,7 @@ class Store:
 
     async def write_back_forever(self) -> None:
         """Writes the log back into the database on a thread of its own: the disk's slowest acts hold nobody up."""
-        self.writer.execute("PRAGMA wal_autocheckpoint=0")
+        self.writer.execute(f"PRAGMA wal_autocheckpoint={4 * LOG_PAGES}")  # should this ever fail
         written = -1
         with contextlib.closing(connect(self.path)) as db:
             while True:
@@ -155,8 +156,8 @@ class Store:
                 if self.writer.total_changes == written:
                     continue
                 written = self.writer.total_changes
-                with contextlib.suppress(sqlite3.OperationalError):  # a full disk: another time
-                    done = await asyncio.to_thread(lambda: db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+                with contextlib.suppress(sqlite3.Error):  # a full disk: another time
+                    done = await _in_thread(lambda: db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
                     if done[1] > LOG_PAGES:
                         # The little that came meanwhile; then the log begins anew instead of growing.
                         self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -316,6 +317,16 @@ def connect(path: Path) -> sqlite3.Connection:
     for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
         db.execute(f"PRAGMA {pragma}")
     return db
+
+
+async def _in_thread(act: Callable[[], Any]) -> Any:
+    """Like asyncio.to_thread; cancelled, it waits for the act, so that nothing is closed under it."""
+    work = asyncio.ensure_future(asyncio.to_thread(act))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await work
+        raise
 
 
 @contextlib.contextmanager
