@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from playwright.sync_api import Error
+
 # The first colours of theme.js on a light page, by run.
 COLORS = [(0, 114, 178), (213, 94, 0), (0, 158, 115), (196, 86, 154)]
 
@@ -19,8 +21,11 @@ _COUNT = """([canvas, colors]) => {
 def ink(page: Any, selector: str, colors: list[tuple[int, int, int]]) -> list[int]:
     """How many pixels of the first canvas inside `selector` have each of the colours."""
     canvas = page.locator(selector).first.locator("canvas").first
-    canvas.scroll_into_view_if_needed()
-    return page.evaluate(_COUNT, [canvas.element_handle(), colors])
+    try:
+        canvas.scroll_into_view_if_needed()
+        return page.evaluate(_COUNT, [canvas.element_handle(), colors])
+    except Error:  # drawn anew meanwhile
+        return page.evaluate(_COUNT, [canvas.element_handle(), colors])
 
 
 def until(found: Callable[[], Any], seconds: float = 15.0) -> Any:

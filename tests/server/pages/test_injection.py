@@ -1,6 +1,7 @@
 """What anybody may have stored stays text: names, settings, metrics, tables, console, files, reports."""
 
 import json
+from urllib.parse import quote
 
 from tests.server.pages.looking import until
 from tests.server.pages.test_report_page import spec_of
@@ -44,7 +45,21 @@ def test_a_script_in_a_run_does_not_run(site, page):
     site.call(world.alert, run, EVIL, EVIL)
     site.call(world.table, run, EVIL, [EVIL], [[EVIL], [{"_type": EVIL}]])
     site.call(world.file, run, f"{EVIL}.html", EVIL.encode())
-    for path in ("", "/local", "/local/evil", "/local/evil/sweeps/abcd1234", "/local/evil/runs/r1"):
+    site.call(
+        world.file, run, "wandb-metadata.json", json.dumps({"program": EVIL, "args": [EVIL], "os": EVIL}).encode()
+    )
+    other = site.call(world.run, "r2", {EVIL: 2, "a": "b"}, sweep, display_name=EVIL, state="finished", group_name=EVIL)
+    site.call(world.log, other, [{"train/step": i, EVIL: i, "train/loss": 2.0} for i in range(3)])
+    site.call(world.agent, "abcd1234", EVIL, [run])
+    named = EVIL.replace("/", "")
+    artifact = site.call(
+        world.artifact, named, "model", run, {f"{EVIL}.txt": EVIL.encode()}, [EVIL], description=EVIL,
+        metadata_json=json.dumps({EVIL: EVIL}),
+    )  # fmt: skip
+    site.call(world.use, other, artifact)
+    stored = "/local/evil/artifacts/model/" + quote(named, safe="")
+    pages = ("", "/local", "/local/evil", "/local/evil/sweeps/abcd1234", "/local/evil/compare?run=r1&run=r2", stored)
+    for path in (*pages, "/local/evil/runs/r1"):
         page.goto(site.url + path)
         if path.count("/") > 1:
             page.wait_for_selector("#live.on", state="attached")
@@ -52,7 +67,12 @@ def test_a_script_in_a_run_does_not_run(site, page):
             until(lambda: "onerror" in page.locator("main").inner_text())
             for chart in page.locator(".chart .u-over").all()[:2]:
                 chart.hover()
+            for menu in page.locator("summary:visible").all():
+                menu.click()
+            while page.get_by_role("button", name="look").count():
+                page.get_by_role("button", name="look").first.click()
         harmless(page)
+    page.locator("#runs, #trials, #files").first.wait_for(state="attached")
     page.locator("#files a", has_text="html").wait_for()
     answer = page.request.get(site.url + page.locator("#files a", has_text="html").get_attribute("href"))
     assert answer.headers["content-type"] == "application/octet-stream"

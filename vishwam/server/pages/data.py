@@ -1,11 +1,9 @@
 """What the pages' scripts ask for, read-only, under /-/: runs, curves, console, tables, importance, changes."""
 
-import asyncio
 import json
 import re
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -13,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import again, artifacts, curves, grids, queries, report, scores, tables
+from vishwam.server.pages import again, artifacts, changes, curves, grids, queries, report, scores, tables
 from vishwam.server.pages.importance import importance
 from vishwam.server.store import Store
 from vishwam.server.web import read_body
@@ -22,10 +20,6 @@ CONSOLE_LINES = 2000
 TABLE_ROWS = 1000
 FEW_RUNS = 12
 MAX_BODY = 1 << 22
-# Changes within this time reach the page as one message.
-GATHER_SECONDS = 0.25
-HEARTBEAT_SECONDS = 15
-RECENT_SECONDS = 10
 _ANSI = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]|[\x00-\x08\x0b\x0c\x0e-\x1f]"
 )
@@ -137,10 +131,10 @@ def data_routes(store: Store) -> list[BaseRoute]:
             media_type="application/octet-stream",
         )
 
-    async def changes(request: Request) -> Response:
+    async def changed(request: Request) -> Response:
         project = project_of(store.reader(), request)
         return StreamingResponse(
-            _changes(store, project["id"]),
+            changes.changes(store, project["id"]),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -155,7 +149,7 @@ def data_routes(store: Store) -> list[BaseRoute]:
         Route("/-/data/scores", asking(_scores), methods=["POST"]),
         Route("/-/data/grid", reading(_grid)),
         Route("/-/data/curves", curve_columns, methods=["POST"]),
-        Route("/-/data/changes", changes),
+        Route("/-/data/changes", changed),
         Route("/-/data/artifact", reading(_artifact)),
         Route("/-/artifact/{entity}/{project}/{name}/{version}/{path:path}", artifact_file),
         Route("/-/files/{entity}/{project}/{run}/{path:path}", file),
@@ -296,39 +290,3 @@ def _curves(
     # Many runs share a chart's few hundred pixels, and its axis.
     found = curves.align(found, curves.POINTS // 4) if len(rows) > FEW_RUNS else found
     return curves.pack([one for one in found if len(one[2])])
-
-
-async def _changes(store: Store, project_id: int) -> AsyncIterator[str]:
-    """Server-sent events: the ids of the runs that changed, "" standing for the project itself."""
-    yield "retry: 2000\n\n"
-    with store.changes.subscribe() as subscription:
-        # What changed after the page read it and before it listened.
-        if names := _lately(store.reader(), project_id):
-            yield f"data: {json.dumps(names)}\n\n"
-        while True:
-            try:
-                changed = await asyncio.wait_for(subscription.next(), HEARTBEAT_SECONDS)
-            except TimeoutError:
-                yield ": still here\n\n"
-                continue
-            rows = [run for project, run in changed if project == project_id]
-            if not rows:
-                continue
-            names = _names(store.reader(), rows)
-            yield f"data: {json.dumps(names)}\n\n"
-            await asyncio.sleep(GATHER_SECONDS)
-
-
-def _lately(db: sqlite3.Connection, project_id: int) -> list[str]:
-    since = time.time() - RECENT_SECONDS
-    rows = db.execute(
-        "SELECT name FROM runs WHERE project_id = ? AND MAX(COALESCE(heartbeat_at, 0), COALESCE(ended_at, 0)) > ?",
-        (project_id, since),
-    ).fetchall()
-    sweeps = db.execute("SELECT 1 FROM sweeps WHERE project_id = ? AND updated_at > ?", (project_id, since)).fetchone()
-    return [row["name"] for row in rows] + ([""] if sweeps else [])
-
-
-def _names(db: sqlite3.Connection, rows: list[int]) -> list[str]:
-    known = db.execute("SELECT name FROM runs WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(rows),))
-    return [row["name"] for row in known] + ([""] if 0 in rows else [])

@@ -3,7 +3,8 @@
 import { h, page } from "./dom.js";
 import { post } from "./api.js";
 import { bestSoFar } from "./progress.js";
-import { Graph, Parallel, scatter } from "./graphs.js";
+import { Graph, scatter } from "./graphs.js";
+import { Parallel } from "./parallel.js";
 import { importanceTable } from "./importance.js";
 import { recall, remember } from "./memory.js";
 import { isShown, onSelect, select, selected } from "./selection.js";

@@ -69,61 +69,78 @@ const LEVELS = { "-2": "Made from", "-1": "Made by", 0: "This version", 1: "Used
 /** Columns from what it was made of to what was made with it; the same as lists of links. */
 function drawLineage() {
   const { nodes, links } = answer.lineage;
-  const levels = Map.groupBy(nodes, (node) => node.level);
-  const tallest = Math.max(...[...levels.values()].map((column) => column.length));
-  const place = (node) => levels.get(node.level).indexOf(node) - (levels.get(node.level).length - 1) / 2;
-  graph ??= new Graph($("#lineage"), { height: Math.max(120, Math.min(560, tallest * ROW + 40)), onClick: follow });
-  graph.set(() => ({
-    ...base(),
-    series: [
-      {
-        type: "graph",
-        layout: "none",
-        left: 90,
-        right: 90,
-        top: 24,
-        bottom: 24,
-        edgeSymbol: ["none", "arrow"],
-        edgeSymbolSize: 8,
-        lineStyle: { color: css("ink-2"), width: 1.2, opacity: 0.7, curveness: 0 },
-        label: {
-          show: true,
-          position: "bottom",
-          distance: 5,
-          color: css("ink"),
-          fontSize: 11.5,
-          fontFamily: css("font"),
-          width: 170,
-          overflow: "truncate",
+  const columns = new Map([...Map.groupBy(nodes, (node) => node.level)].sort(([a], [b]) => a - b));
+  const tallest = Math.max(...[...columns.values()].map((column) => column.length));
+  const height = Math.max(120, Math.min(560, tallest * ROW + 40));
+  graph ??= new Graph($("#lineage"), { height, onClick: follow });
+  const places = [...columns.keys()];
+  // The first and last node are the corners of the box: a unit is a pixel, and nothing is stretched.
+  const corner = (x, y) => ({ x, y, symbolSize: 0.1, label: { show: false }, itemStyle: { opacity: 0 } });
+  graph.set(() => {
+    const width = $("#lineage").clientWidth;
+    const step = width / places.length;
+    const at = (node) => ({
+      x: (places.indexOf(node.level) + 0.5) * step,
+      y: height / 2 - 8 + (columns.get(node.level).indexOf(node) - (columns.get(node.level).length - 1) / 2) * ROW,
+    });
+    return {
+      ...base(),
+      series: [
+        {
+          type: "graph",
+          layout: "none",
+          left: 0,
+          right: 0,
+          top: 0,
+          bottom: 0,
+          edgeSymbol: ["none", "arrow"],
+          edgeSymbolSize: 8,
+          lineStyle: { color: css("ink-2"), width: 1.2, opacity: 0.7, curveness: 0 },
+          label: {
+            show: true,
+            position: "bottom",
+            distance: 5,
+            color: css("ink"),
+            fontSize: 11.5,
+            fontFamily: css("font"),
+            width: step - 8,
+            overflow: "truncate",
+          },
+          data: [
+            corner(0, 0),
+            corner(width, height),
+            ...nodes.map((node) => ({
+              id: node.id,
+              name: node.label,
+              ...at(node),
+              symbol: node.kind === "run" ? "circle" : "roundRect",
+              symbolSize: node.level === 0 ? 20 : 14,
+              itemStyle: { color: node.level === 0 ? css("accent") : node.kind === "run" ? css("good") : css("quiet") },
+            })),
+          ],
+          links: links.map(([source, target]) => ({ source, target })),
         },
-        data: nodes.map((node) => ({
-          id: node.id,
-          name: node.label,
-          x: node.level * 200,
-          y: place(node) * ROW,
-          symbol: node.kind === "run" ? "circle" : "roundRect",
-          symbolSize: node.level === 0 ? 20 : 14,
-          itemStyle: { color: node.level === 0 ? css("accent") : node.kind === "run" ? css("good") : css("quiet") },
-        })),
-        links: links.map(([source, target]) => ({ source, target })),
-      },
-    ],
-    tooltip: { ...base().tooltip, formatter: ({ name }) => name ?? "" },
-  }));
+      ],
+      tooltip: { ...base().tooltip, formatter: ({ name }) => name ?? "" },
+    };
+  });
   $("#relatives").replaceChildren(
     ...[-2, -1, 1, 2]
-      .filter((level) => levels.has(level))
+      .filter((level) => columns.has(level))
       .map((level) =>
         h(
           "p",
           {},
           h("span", { class: "muted" }, `${LEVELS[level]} `),
-          ...levels.get(level).flatMap((node, i) => [i ? ", " : "", h("a", { href: goal(node) }, node.label)]),
+          ...columns.get(level).flatMap((node, i) => [i ? ", " : "", h("a", { href: goal(node) }, node.label)]),
         ),
       ),
   );
 }
 
-const follow = (id) => location.assign(goal(answer.lineage.nodes.find((node) => node.id === id)));
+function follow(id) {
+  const node = answer.lineage.nodes.find((one) => one.id === id);
+  if (node) location.assign(goal(node));
+}
 
 await live(load, 1000);

@@ -11,6 +11,8 @@ import { runAddress, swatch } from "./table.js";
 const PREFERRED = ["validation/loss", "train/loss", "interpolate/exact_match", "extrapolate/exact_match"];
 const FIRST = 4;
 const LEGEND_RUNS = 20;
+// Knobs that many are in the table; here the run's own name says enough.
+const LONGEST_LABEL = 60;
 // The only fetched curves of a page that shows the newest of thousands of runs.
 const MOST_RUNS = 500;
 
@@ -105,7 +107,7 @@ export class CurvePanel {
                 blur: () => hover(null),
               },
               swatch(run),
-              run.label,
+              run.label.length > LONGEST_LABEL ? run.name : run.label,
             ),
           ));
     $("#legend").replaceChildren(...parts);

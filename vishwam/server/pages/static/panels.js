@@ -6,7 +6,8 @@ import { axisName, common, guessLog, metricsOf, nameOf, valueOf } from "./access
 import { post } from "./api.js";
 import { Comparer } from "./comparer.js";
 import { CurveChart } from "./curves.js";
-import { Graph, Parallel, bars, scatter } from "./graphs.js";
+import { Graph, bars, scatter } from "./graphs.js";
+import { Parallel } from "./parallel.js";
 import { importanceTable } from "./importance.js";
 import { Media } from "./media.js";
 import { formatterOf, tickFormatterOf } from "./format.js";
