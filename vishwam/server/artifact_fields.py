@@ -116,9 +116,7 @@ def current_manifest(artifact: Row, context: Context) -> Row | None:
 
 
 def _files(context: Context, artifact: Row, names: list[str] | None, first: int | None, after: str | None) -> Row:
-    rows = context.all(
-        "SELECT * FROM artifact_files WHERE artifact_id = ? AND sha256 IS NOT NULL ORDER BY path", artifact["id"]
-    )
+    rows = context.all("SELECT * FROM artifact_files WHERE artifact_id = ? ORDER BY path", artifact["id"])
     if names:
         wanted = set(names)
         rows = [row for row in rows if row["path"] in wanted]
@@ -134,8 +132,10 @@ def storage_path(artifact: Row, name: str) -> str:
 
 
 def _file(context: Context, artifact: Row, row: Row) -> Row:
-    path = storage_path(artifact, row["path"])
-    url = signed(context.store, context.base_url, "GET", f"/storage/{path}")
+    path = url = row["ref"]
+    if path is None:
+        path = storage_path(artifact, row["path"])
+        url = signed(context.store, context.base_url, "GET", f"/storage/{path}")
     return {
         "id": global_id(f"ArtifactFile/{row['path']}", artifact["id"]),
         "name": row["path"],

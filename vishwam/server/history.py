@@ -253,27 +253,28 @@ def keys(db: sqlite3.Connection, run_id: int, kind: int = HISTORY) -> list[str]:
 
 
 def history_keys(db: sqlite3.Connection, run: dict[str, Any]) -> dict[str, Any]:
-    """W&B's `historyKeys`: {"keys": {metric: {"typeCounts": [...]}}, "lastStep": n, "sets": []}.
+    """W&B's `historyKeys`: {"keys": {metric: {"typeCounts": [...], "previousValue": last}}, "lastStep": n, "sets": []}.
 
     Numbers are counted; of other values the summary tells the type.
     """
-    counts: dict[str, tuple[str, int]] = {}
+    described: dict[str, dict[str, Any]] = {}
+
+    def describe(key: str, kind: str, count: int, **last: Any) -> None:
+        described[key] = {"typeCounts": [{"type": kind, "count": count}], "monotonic": False, **last}
+
     for key, value in json.loads(run["summary_json"]).items():
         if key != "_wandb" and _type_name(value) != "number":
-            counts[key] = (_type_name(value), 1)
-    chunks = "SELECT key, sum(count) FROM series WHERE run_id = ? AND kind = ? GROUP BY key"
-    for key, count in db.execute(chunks, (run["id"], HISTORY)):
-        counts[key] = ("number", count)
-    for key, (lines, _) in _collect(
-        _rows(db, run["id"], HISTORY, _columns_end(db, run["id"], HISTORY), MAX_LINE)
-    ).items():
-        known = counts.get(key, ("number", 0))
-        counts[key] = ("number", len(lines) + (known[1] if known[0] == "number" else 0))
-    described = {
-        key: {"typeCounts": [{"type": kind, "count": count}], "monotonic": False}
-        for key, (kind, count) in sorted(counts.items())
-    }
-    return {"keys": described, "lastStep": run["last_step"], "sets": []}
+            describe(key, _type_name(value), 1)
+    # max() makes the other columns those of the last chunk.
+    chunks = "SELECT key, sum(count), max(first_line), vals FROM series WHERE run_id = ? AND kind = ? GROUP BY key"
+    counts: dict[str, int] = {}
+    for key, count, _, vals in db.execute(chunks, (run["id"], HISTORY)):
+        counts[key] = count
+        describe(key, "number", count, previousValue=_whole(array("d", vals)[-1]))
+    rest = _rows(db, run["id"], HISTORY, _columns_end(db, run["id"], HISTORY), MAX_LINE)
+    for key, (lines, values) in _collect(rest).items():
+        describe(key, "number", len(lines) + counts.get(key, 0), previousValue=_whole(values[-1]))
+    return {"keys": dict(sorted(described.items())), "lastStep": run["last_step"], "sets": []}
 
 
 def _columns_end(db: sqlite3.Connection, run_id: int, kind: int) -> int:
