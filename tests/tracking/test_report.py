@@ -69,7 +69,9 @@ def test_a_sweep_has_its_report_before_its_first_trial(wandb_server, monkeypatch
     drawn = {name for line in lines for name in line["metrics"]}
     assert {metrics.VALIDATION_LOSS, metrics.TRAIN_LOSS, metrics.INTERPOLATE, metrics.EXTRAPOLATE} <= drawn
     assert {"exact_match/extrapolate/50_digits", "exact_match/extrapolate/100_digits"} <= drawn
-    by_step = [line for line in lines if not line["metrics"][0].startswith("memory/")]
+    [by_digits] = [line for line in lines if line["metrics"] == [metrics.BY_DIGITS]]
+    assert by_digits["xAxis"] == metrics.DIGITS
+    by_step = [line for line in lines if not line["metrics"][0].startswith(("memory/", "length/"))]
     assert all(line["xAxis"] == "train/step" for line in by_step)
     [parallel] = [panel for panel in panels(found.spec) if panel["viewType"] == "Parallel Coordinates Plot"]
     accessors = [column["accessor"] for column in parallel["config"]["columns"]]

@@ -116,3 +116,20 @@ result(evaluated=run.has_checkpoint(20))
 """
     )
     assert found["evaluated"] is False
+
+
+def test_a_trial_that_ends_leaves_its_exact_match_by_digits(script) -> None:
+    found = script(
+        """
+import wandb
+run.config({"max_digits": 10})
+for step, score in ((10, 0.2), (20, 0.5)):
+    sets = {f"exact_match/extrapolate/{digits}_digits": score * 10 / digits for digits in (100, 50)}
+    run.log(step, {"interpolate/exact_match": score, "exact_match/interpolate/sums": score, **sets})
+run.log(30, {"train/loss": 1.0})
+run.finish()
+keys = ["length/digits", "length/exact_match"]
+result(rows=[[row[key] for key in keys] for row in wandb.Api().run(run.path).scan_history(keys=keys)])
+"""
+    )
+    assert found["rows"] == [[10, 0.5], [50, 0.1], [100, 0.05]]

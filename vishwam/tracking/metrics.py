@@ -1,5 +1,6 @@
 """The names under which a trial writes what it measures, and which way each is better."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 STEP = "train/step"
@@ -21,6 +22,10 @@ HOST_RSS = "memory/host_rss"
 HEADROOM = "memory/headroom"
 
 SAMPLES = "samples"
+
+# Exact match over the digits of a question's numbers, once, when a trial ends: its own axis.
+DIGITS = "length/digits"
+BY_DIGITS = "length/exact_match"
 
 # The goal a sweep may have with a metric.
 GOALS = {
@@ -49,6 +54,12 @@ OTHERS = (
 def exact_match(split: str, name: str) -> str:
     """The metric of one evaluation set: a module's, or one of digit lengths such as `100_digits`."""
     return f"exact_match/{split}/{name}"
+
+
+def digits_of(name: str) -> int | None:
+    """100 of `exact_match/extrapolate/100_digits`, and of `100_digits`; None for sets of another kind."""
+    found = re.fullmatch(r"(?:.*/)?(\d+)_digits", name)
+    return int(found[1]) if found else None
 
 
 def goals(sets: Mapping[str, Iterable[str]]) -> dict[str, str]:

@@ -190,8 +190,7 @@ def evaluation_sets(sweep: Mapping[str, Any], trials: Sequence[sweeps.Trial]) ->
 
 def _digits_first(name: str) -> tuple[int, str]:
     """`100_digits` stands behind `50_digits`, and both behind plain modules."""
-    number = re.match(r"\d+", name)
-    return int(number.group()) if number else -1, name
+    return metrics.digits_of(name) or -1, name
 
 
 def _introduction(sweep: Mapping[str, Any], knobs: Sequence[str]) -> str:
@@ -297,8 +296,19 @@ def _by_set(exact: Sequence[str], grid: Any) -> list[Any]:
         range_x=(0.0, 1.0),
         layout=wr.Layout(0, 0, FULL, 8),
     )
-    curves = [
-        _curve(name, name.removeprefix("exact_match/"), THIRD * (i % 3), 8 + 6 * (i // 3), top=1.0, size=(THIRD, 6))
+    by_digits = _curve(
+        metrics.BY_DIGITS,
+        "Exact match by digits, one line a trial that ended",
+        0,
+        8,
+        top=1.0,
+        over=metrics.DIGITS,
+        size=(FULL, 8),
+    )
+    lengths = [by_digits] if any(metrics.digits_of(name) for name in exact) else []
+    below = 8 + 8 * len(lengths)
+    curves = lengths + [
+        _curve(name, name.removeprefix("exact_match/"), THIRD * (i % 3), below + 6 * (i // 3), top=1.0, size=(THIRD, 6))
         for i, name in enumerate(exact)
     ]
     caution = "A trial that has not learnt the range it trained on says nothing about what it could do beyond it."

@@ -15,7 +15,7 @@ from wandb.sdk.lib.runid import generate_id
 
 from vishwam.evaluation.exact_match import Sample
 
-from .metrics import SAMPLES, STEP, VALIDATION_LOSS
+from .metrics import BY_DIGITS, DIGITS, INTERPOLATE, SAMPLES, STEP, VALIDATION_LOSS, digits_of
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ class Run:
         self._stop = stop
         self.id = run.id
         self.resumed = bool(run.resumed)
+        self._by_digits: dict[int, float] = {}
         self._logged_to = int(run.summary.get(STEP, -1)) if self.resumed else -1
 
     @property
@@ -65,6 +66,10 @@ class Run:
             return
         self._logged_to = step
         self._run.log({STEP: step, **metrics})
+        by_digits = {digits: value for name, value in metrics.items() if (digits := digits_of(name))}
+        if by_digits and INTERPOLATE in metrics and "max_digits" in self._run.config:
+            by_digits[int(self._run.config["max_digits"])] = metrics[INTERPOLATE]
+        self._by_digits = by_digits or self._by_digits
 
     def logged(self, step: int) -> bool:
         """Whether W&B has the row of `step` already."""
@@ -155,6 +160,10 @@ class Run:
         self._run.finish(exit_code=1)
 
     def finish(self, exit_code: int = 0) -> None:
+        """Ends the run; one that is not to go on leaves its last exact match by digits as a curve."""
+        if exit_code == 0:
+            for digits, value in sorted(self._by_digits.items()):
+                self._run.log({DIGITS: digits, BY_DIGITS: value})
         self._run.finish(exit_code=exit_code)
 
 
@@ -188,6 +197,8 @@ def start(id: str, job_type: str = "train") -> Run:
     run.define_metric(STEP)
     for names in OVER_STEPS:
         run.define_metric(names, step_metric=STEP)
+    run.define_metric(DIGITS)
+    run.define_metric(BY_DIGITS, step_metric=DIGITS)
     return Run(run, stop)
 
 

@@ -5,6 +5,8 @@ import { hover } from "./curves.js";
 import { formatterOf, text } from "./format.js";
 import { runAddress, swatch } from "./table.js";
 
+const LONGEST = 120;
+
 /** `differences`: only the lines in which the runs differ. */
 export class Comparer {
   constructor(body, { differences }) {
@@ -15,7 +17,8 @@ export class Comparer {
   draw({ runs }) {
     const section = (title, part, format) => {
       const keys = [...new Set(runs.flatMap((run) => Object.keys(run[part])))]
-        .filter((key) => !key.startsWith("_"))
+        // A whole Gin file is no setting to compare; its knobs stand in lines of their own.
+        .filter((key) => !key.startsWith("_") && !runs.some((run) => String(run[part][key] ?? "").length > LONGEST))
         .sort();
       const rows = keys.filter(
         (key) => !this.differences || new Set(runs.map((run) => JSON.stringify(run[part][key]))).size > 1,
