@@ -25,7 +25,9 @@ def store(tmp_path: Path) -> Store:
 def send(store: Store, offset: int, rows: list[dict]) -> list[dict]:
     with store.transaction() as db:
         count = db.execute("SELECT history_lines FROM runs").fetchone()[0]
-        return history.append(db, 1, history.HISTORY, count, offset, [json.dumps(row) for row in rows])
+        fresh, count = history.append(db, 1, history.HISTORY, count, offset, [json.dumps(row) for row in rows])
+        db.execute("UPDATE runs SET history_lines = ?", (count,))
+        return fresh
 
 
 def rows(start: int, end: int) -> list[dict]:

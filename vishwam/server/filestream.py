@@ -93,10 +93,11 @@ def receive(db: sqlite3.Connection, path: tuple[str, str, str], message: Any) ->
         offset, lines = _chunk(chunk)
         if name == "wandb-history.jsonl":
             offset += run["inherited_lines"]
-            rows = history.append(db, run["id"], history.HISTORY, run["history_lines"], offset, lines)
+            rows, count = history.append(db, run["id"], history.HISTORY, run["history_lines"], offset, lines)
+            changes["history_lines"] = count
             stop = _measured(db, run, rows, changes) or stop
         elif name == "wandb-events.jsonl":
-            history.append(db, run["id"], history.EVENTS, run["event_lines"], offset, lines)
+            _, changes["event_lines"] = history.append(db, run["id"], history.EVENTS, run["event_lines"], offset, lines)
         elif name == "wandb-summary.json" and lines:
             history.parse_line(lines[-1])
             changes["summary_json"] = lines[-1]

@@ -13,7 +13,6 @@ from vishwam.server.web import Refused
 
 HISTORY, EVENTS = 0, 1
 _TABLES = ("history", "events")
-_COUNTS = ("history_lines", "event_lines")
 CHUNK = 512  # lines a chunk of `series`
 _LOOK = 64  # lines between two looks whether a chunk is complete: most messages bring one line
 MAX_LINE = 1 << 31
@@ -85,9 +84,10 @@ def step_of(row: dict[str, Any], line: int) -> int:
 
 def append(
     db: sqlite3.Connection, run_id: int, kind: int, count: int, offset: int, lines: list[Any]
-) -> list[dict[str, Any]]:
-    """Stores `lines` at `offset` of a run that has `count`; returns the rows that were new.
+) -> tuple[list[dict[str, Any]], int]:
+    """Stores `lines` at `offset` of a run that has `count`; returns the rows that were new, and how many it has now.
 
+    The caller writes the number down (`runs.history_lines`, `runs.event_lines`), with whatever else changes in the run.
     A retransmission is recognised by being equal; a difference means that another process took the run over from there
     (started again without resuming), as on W&B: what followed is replaced. Lines that were missing only fill their gap.
     """
@@ -106,7 +106,7 @@ def append(
             count = differs
     fresh = [(line, pair) for line, pair in enumerate(zip(lines, rows, strict=True), offset) if line not in stored]
     if not fresh:
-        return []
+        return [], count
     if fresh[0][0] < count:
         _forget_columns(db, run_id, kind, fresh[0][0])
     if kind == HISTORY:
@@ -117,10 +117,9 @@ def append(
     else:
         db.executemany("INSERT INTO events VALUES (?, ?, ?)", [(run_id, line, text) for line, (text, _) in fresh])
     end = max(count, fresh[-1][0] + 1)
-    db.execute(f"UPDATE runs SET {_COUNTS[kind]} = ? WHERE id = ?", (end, run_id))
     if end // _LOOK > fresh[0][0] // _LOOK:
         _columns(db, run_id, kind, end)
-    return [row for _, (_, row) in fresh]
+    return [row for _, (_, row) in fresh], end
 
 
 def truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:

@@ -95,13 +95,14 @@ class World:
                 json.dumps({"_step": i, "_runtime": i / 10, "_timestamp": start + i / 10, **one})
                 for i, one in enumerate(rows, count)
             ]
-            history.append(db, run, history.HISTORY, count, count, lines)
+            _, count = history.append(db, run, history.HISTORY, count, count, lines)
             kept = json.loads(row["summary_json"])
             for one in rows:
                 kept.update(one)
             kept.update(summary)
             db.execute(
-                "UPDATE runs SET summary_json = ?, heartbeat_at = ? WHERE id = ?", (json.dumps(kept), time.time(), run)
+                "UPDATE runs SET history_lines = ?, summary_json = ?, heartbeat_at = ? WHERE id = ?",
+                (count, json.dumps(kept), time.time(), run),
             )
         self.store.changes.publish(self.project_id, run)
 
