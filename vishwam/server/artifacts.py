@@ -86,6 +86,7 @@ def create_artifact(_: Any, context: Context, input: Row) -> Row:
             "run_id": run and run["id"],
             "user_id": context.user["id"],
             "client_id": input.get("clientID"),
+            "distributed_id": input.get("distributedID"),
             "history_step": input.get("historyStep"),
             "ttl_seconds": input.get("ttlDurationSeconds"),
             "created_at": now,
@@ -97,11 +98,18 @@ def create_artifact(_: Any, context: Context, input: Row) -> Row:
 
 
 def _same(context: Context, collection: Row, input: Row) -> Row | None:
-    """The artifact this request already made (a repeated request), or a committed one of the same contents."""
+    """The artifact this request already made (a repeated request, or another process of the same work), or a committed
+    one of the same contents."""
     if input.get("clientID"):
         made = context.one("SELECT * FROM artifacts WHERE client_id = ? AND state != 'DELETED'", input["clientID"])
         if made is not None:
             return made
+    if input.get("distributedID"):
+        return context.one(
+            "SELECT * FROM artifacts WHERE collection_id = ? AND distributed_id = ? AND state = 'PENDING'",
+            collection["id"],
+            input["distributedID"],
+        )
     if not input.get("enableDigestDeduplication"):
         return None
     return context.one(

@@ -1,4 +1,4 @@
--- The embedded server's database, version 7 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 8 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -208,6 +208,7 @@ CREATE TABLE artifacts (
     run_id INTEGER REFERENCES runs(id) ON DELETE SET NULL,   -- the run that logged it
     user_id INTEGER REFERENCES users(id),
     client_id TEXT UNIQUE,
+    distributed_id TEXT,                 -- shared by the processes that fill one version together
     history_step INTEGER,
     ttl_seconds INTEGER,
     size INTEGER NOT NULL DEFAULT 0,

@@ -24,7 +24,7 @@ from typing import Any
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
 _MIGRATIONS = {
     2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'",
@@ -52,6 +52,7 @@ _MIGRATIONS = {
         PRIMARY KEY (run_id, artifact_id)
     ) WITHOUT ROWID;
     """,
+    8: "ALTER TABLE artifacts ADD COLUMN distributed_id TEXT",
 }
 DEFAULT_USER = "local"
 WRITE_BACK_SECONDS = 0.5

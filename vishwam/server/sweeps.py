@@ -246,6 +246,16 @@ def run_count_expected(sweep: Row, _: Context) -> int | None:
     return min(sizes) if sizes and min(sizes) < 1 << 31 else None
 
 
+@field("Sweep.priorRuns")
+def prior_runs(sweep: Row, context: Context) -> Row:
+    rows = context.all(
+        "SELECT * FROM runs WHERE project_id = ? AND deleted_at IS NULL AND name IN (SELECT value FROM json_each(?))",
+        sweep["project_id"],
+        sweep["prior_runs_json"],
+    )
+    return connection(rows, None, None)
+
+
 @field("Sweep.runs")
 def sweep_runs(sweep: Row, context: Context, first: int | None = None, after: str | None = None) -> Row:
     rows = context.all("SELECT * FROM runs WHERE sweep_id = ? AND deleted_at IS NULL ORDER BY id", sweep["id"])
