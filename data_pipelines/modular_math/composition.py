@@ -53,9 +53,8 @@ class Context(Stream):
         """A letter that nothing else in the question uses. Raises Redraw."""
         if not self._letters:
             raise Redraw
-        place = self.below(len(self._letters))
-        letter = self._letters[place]
-        self._letters = self._letters[:place] + self._letters[place + 1 :]
+        letter = self.choice(self._letters)
+        self._letters = self._letters.replace(letter, "")
         return letter
 
     def reserve(self, letters: str) -> None:

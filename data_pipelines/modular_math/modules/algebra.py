@@ -75,14 +75,11 @@ def _system(context: Context, solution: int, other: int, entropy: int) -> tuple[
     pieces: tuple[list[Term], list[Term]] = ([], [])
     for number, place in cut_up(context, totals, more, entropy - upper):
         pieces[place // 3].append((number, factors[place % 3]))
-    laid_out = [_thrown(context, terms) for terms in pieces]
-    handles = context.write(*[value for terms, sides in laid_out for value in _signed(terms, sides)])
-    (terms, sides), (more_terms, more_sides) = laid_out
-    equations = (
-        _assembled(handles[: len(terms)], terms, sides),
-        _assembled(handles[len(terms) :], more_terms, more_sides),
-    )
-    return ", ".join(equations), first
+    one, one_sides = _thrown(context, pieces[0])
+    two, two_sides = _thrown(context, pieces[1])
+    handles = context.write(*_signed(one, one_sides), *_signed(two, two_sides))
+    left, right = _assembled(handles[: len(one)], one, one_sides), _assembled(handles[len(one) :], two, two_sides)
+    return f"{left}, {right}", first
 
 
 def _thrown(context: Context, terms: list[Term]) -> tuple[list[Term], list[int]]:
@@ -96,13 +93,10 @@ def _signed(terms: list[Term], sides: list[int]) -> list[Value]:
 
 
 def _assembled(handles: list[str], terms: list[Term], sides: list[int]) -> str:
-    left, right = (
-        signed_sum(
-            [(handle, factor) for handle, (_, factor), at in zip(handles, terms, sides, strict=True) if at == side]
-        )
-        for side in (0, 1)
-    )
-    return f"{left} = {right}"
+    both: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+    for handle, (_, factor), side in zip(handles, terms, sides, strict=True):
+        both[side].append((handle, factor))
+    return f"{signed_sum(both[0])} = {signed_sum(both[1])}"
 
 
 def _cut(context: Context, total: int, entropy: int) -> list[int]:
