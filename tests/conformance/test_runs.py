@@ -95,23 +95,6 @@ def test_runs_are_filtered_and_ordered_by_the_server(script: Script) -> None:
     assert seen["either"] == ["run-1", "run-3"] and seen["regex"] == ["run-1", "run-2"] and seen["none"] == []
 
 
-def test_an_offline_run_arrives_whole_by_wandb_sync(script: Script) -> None:
-    seen = script(
-        """
-        import os, pathlib, subprocess, wandb
-        with wandb.init(project="offline", id="away", mode="offline", config={"a": 1}) as run:
-            for value in range(4):
-                run.log({"value": value})
-        (folder,) = pathlib.Path("wandb").glob("offline-run-*")
-        command = pathlib.Path(sys.executable).with_name("wandb")
-        subprocess.run([str(command), "sync", str(folder)], check=True, capture_output=True)
-        run = wandb.Api().run("local/offline/away")
-        result(state=run.state, config=run.config, values=[row["value"] for row in run.scan_history(keys=["value"])])
-        """
-    )
-    assert seen == {"state": "finished", "config": {"a": 1}, "values": [0, 1, 2, 3]}
-
-
 def test_runs_are_forked_and_rewound_in_their_middle(script: Script) -> None:
     seen = script(
         """

@@ -80,7 +80,10 @@ def entity_id(user: Row, _: Context) -> str:
     return global_id("Entity", user["id"])
 
 
-@field("Entity.isTeam", "Entity.readOnly", "Entity.xxhashDigestsEnabled")
+@field(
+    "Entity.isTeam", "Entity.readOnly", "Entity.readOnlyAdmin", "Entity.xxhashDigestsEnabled", "Entity.privateOnly",
+    "Entity.available", "Entity.isPaid",
+)  # fmt: skip
 def no(_: Row, __: Context) -> bool:
     return False
 
@@ -88,6 +91,22 @@ def no(_: Row, __: Context) -> bool:
 @field("Entity.entityType")
 def entity_type(_: Row, __: Context) -> str:
     return "user"
+
+
+@field("Entity.codeSavingEnabled")
+def code_saving(_: Row, __: Context) -> bool:
+    return True
+
+
+@field("Entity.defaultAccess")
+def default_access(_: Row, __: Context) -> str:
+    return "PRIVATE"
+
+
+@field("Entity.storageBytes")
+def storage_bytes(_: Row, context: Context) -> int:
+    """Of the whole server: contents are stored once, whoever sent them."""
+    return context.value("SELECT coalesce(sum(size), 0) FROM blobs")
 
 
 @field("Entity.members")
