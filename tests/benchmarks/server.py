@@ -99,7 +99,6 @@ class Feed:
 
 def _under_load(folder: Path) -> list[dict]:
     address = local.start_or_reuse(folder, port=local.free_port())
-    process = psutil.Process(int((folder / "lock").read_text()))
     talk = Talk(address)
     try:
         batched, single = ([f"{kind}{index}" for index in range(CLIENTS)] for kind in "bs")
@@ -118,7 +117,7 @@ def _under_load(folder: Path) -> list[dict]:
             _row("rows_per_second_batched", batches * BATCH, "rows/s"),
             _row("requests_per_second_single_row", rate, "requests/s", peer, more_is_better=True),
             _row("heartbeat_p99_ms", 1e3 * quantile(beats.took, 0.99), "ms"),
-            _row("memory_mb", process.memory_info().rss / 2**20, "MB"),
+            _row("memory_mb", _memory(folder), "MB"),
             _row("bytes_per_row", size, "bytes (peer: its JSON)", text),
         ]
     finally:
@@ -138,6 +137,10 @@ def _beside_the_peer(talk: Talk, folder: Path) -> tuple[float, float]:
             rates["ours"].append(load(talk.address.url, ours, CLIENTS, SECONDS / 5)[0])
             rates["peer"].append(load(url, peer, CLIENTS, SECONDS / 5)[0])
     return statistics.median(rates["ours"]), statistics.median(rates["peer"])
+
+
+def _memory(folder: Path) -> float:
+    return psutil.Process(int((folder / "lock").read_text())).memory_info().rss / 2**20
 
 
 class Beats:
@@ -226,6 +229,7 @@ def _suggestions(folder: Path) -> list[dict]:
         return [
             _row("bayes_suggestion_ms", 1e3 * statistics.median(took), "ms"),
             _row("others_meanwhile_p99_ms", 1e3 * quantile(beats.took, 0.99), "ms"),
+            _row("memory_mb, after suggestions", _memory(folder), "MB"),
         ]
     finally:
         local.stop(folder)

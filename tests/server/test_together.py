@@ -71,3 +71,19 @@ def test_a_request_that_went_away_holds_nobody_up(store: Store) -> None:
         return await together.commit(insert("here"))
 
     assert asyncio.run(go()) == "here" and "here" in names(store)
+
+
+def test_streams_wait_while_the_log_is_to_stand_still(store: Store) -> None:
+    async def go() -> list[bool]:
+        together = Together(store)
+        store.held_back = []
+        waiting = asyncio.create_task(together.commit(insert("a")))
+        await asyncio.sleep(0.05)
+        before = waiting.done()
+        held, store.held_back = store.held_back, None
+        for act in held:
+            act()
+        await waiting
+        return [before, waiting.done()]
+
+    assert asyncio.run(go()) == [False, True] and names(store) == ["a"]

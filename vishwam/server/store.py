@@ -128,6 +128,7 @@ class Store:
             left.unlink()  # an upload that died with the server before this one
         self.changes = Changes()
         self._local = threading.local()
+        self.held_back: list[Callable[[], None]] | None = None  # what waits for the log, while it is to stand still
         self.writer = connect(self.path)
         self.writer.execute("PRAGMA journal_mode=WAL")
         self._migrate()
@@ -157,11 +158,18 @@ class Store:
                 if self.writer.total_changes == written:
                     continue
                 written = self.writer.total_changes
-                with contextlib.suppress(sqlite3.Error):  # a full disk: another time
+                try:
                     done = await _in_thread(lambda: db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
                     if done[1] > LOG_PAGES:
-                        # The little that came meanwhile; then the log begins anew instead of growing.
-                        self.writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                        # Once more while the streams wait: with all of it written back, the log begins anew.
+                        self.held_back = []
+                        await _in_thread(lambda: db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
+                except sqlite3.Error:
+                    pass  # a full disk: another time
+                finally:
+                    held, self.held_back = self.held_back, None
+                    for act in held or ():
+                        act()
 
     def close(self) -> None:
         with contextlib.suppress(sqlite3.OperationalError):  # no place for it: the log is read at the next start

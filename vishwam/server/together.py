@@ -31,6 +31,9 @@ class Together:
         return await future
 
     def _flush(self) -> None:
+        if self._store.held_back is not None:
+            self._store.held_back.append(self._flush)
+            return
         waiting, self._waiting = self._waiting, []
         outcomes = self._commit([act for act, _ in waiting])
         for (_, future), (value, failure) in zip(waiting, outcomes, strict=True):
