@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from data_pipelines.modular_math.random import Stream
-from data_pipelines.modular_math.values import Value
+from data_pipelines.modular_math.values import Value, integer
 
 # Without e, which means Euler's number to many a reader.
 _LETTERS = "abcdfghijklmnopqrstuvwxyz"
@@ -76,15 +76,21 @@ class Context(Stream):
         return text
 
     def write(self, *values: Any, inline: bool = False) -> list[str]:
-        """How the question refers to `values`: the number itself, or a letter that some module has just defined.
+        """How the question refers to `values`, integers among them: the number itself, or a letter that some module has
+        just defined.
 
         With `inline`, a module that can write its value as an expression, 3*(4 - 2) or f(3), does not define a letter.
         """
         children = self.children
         if not children:
-            return [value.text if type(value) is Value else value.define(self) for value in values]
+            return [
+                str(value) if type(value) is int else value.text if type(value) is Value else value.define(self)
+                for value in values
+            ]
         handles = []
         for value, count in zip(values, self._counts(len(values)), strict=True):
+            if type(value) is int:
+                value = integer(value)
             if count:
                 self.children = count - 1
                 make = self.choice(_MAKERS[_kind(value)])

@@ -2,13 +2,13 @@
 else: command, table, tests and sweeps find it by the name in its decorator.
 
     from data_pipelines.modular_math.registry import module
-    from data_pipelines.modular_math.values import draw_signed, integer
+    from data_pipelines.modular_math.values import draw_signed
 
     @module("numbers__double", composed=(2, 4))
     def double(context, entropy):
         'Twice an integer.'
         number = draw_signed(context, entropy)
-        (p,) = context.write(integer(number))
+        (p,) = context.write(number)
         return context.compose(f"What is twice {p}?"), str(2 * number)
 
 The docstring is the module's line in MODULES.md (`python -m data_pipelines.modular_math.table`). A `@maker(*kinds)`

@@ -3,7 +3,7 @@
 from data_pipelines.modular_math.composition import INTEGERS, Context, maker
 from data_pipelines.modular_math.expressions import cut_up, signed_sum
 from data_pipelines.modular_math.registry import module
-from data_pipelines.modular_math.values import DIGIT, Value, draw_nonzero, draw_signed, integer
+from data_pipelines.modular_math.values import DIGIT, Value, draw_nonzero, draw_signed
 
 # (number, the letter it stands before or nothing).
 Term = tuple[int, str]
@@ -88,8 +88,8 @@ def _thrown(context: Context, terms: list[Term]) -> tuple[list[Term], list[int]]
     return terms, [context.below(2) for _ in terms]
 
 
-def _signed(terms: list[Term], sides: list[int]) -> list[Value]:
-    return [integer(-number if side else number) for (number, _), side in zip(terms, sides, strict=True)]
+def _signed(terms: list[Term], sides: list[int]) -> list[int]:
+    return [-number if side else number for (number, _), side in zip(terms, sides, strict=True)]
 
 
 def _assembled(handles: list[str], terms: list[Term], sides: list[int]) -> str:

@@ -13,7 +13,6 @@ from data_pipelines.modular_math.values import (
     draw_nonzero,
     draw_positive,
     fraction,
-    integer,
 )
 
 _LEAST = ("least", "lowest", "smallest")
@@ -54,10 +53,10 @@ def remainder_of(context: Context, value: Value, entropy: int) -> str:
     return letter
 
 
-def _with_remainder(context: Context, remainder: int, entropy: int) -> tuple[Value, Value]:
+def _with_remainder(context: Context, remainder: int, entropy: int) -> tuple[int, int]:
     share = context.below(entropy + 1)
     divisor = remainder + draw_positive(context, entropy - share)
-    return integer(draw_positive(context, share) * divisor + remainder), integer(divisor)
+    return draw_positive(context, share) * divisor + remainder, divisor
 
 
 @module("numbers__is_factor", composed=(2, 4), sizes="a third at most for the divisor")
@@ -69,7 +68,7 @@ def is_factor(context: Context, entropy: int) -> tuple[str, str]:
     divides = context.below(2)
     if not divides:
         number += context.between(1, divisor - 1)
-    (written,) = context.write(integer(number), inline=True)
+    (written,) = context.write(number, inline=True)
     templates = (*_FACTOR, "Is {number} even?") if divisor == 2 else _FACTOR
     return context.compose(context.choice(templates).format(divisor=divisor, number=written)), str(bool(divides))
 
@@ -84,7 +83,7 @@ def is_prime_number(context: Context, entropy: int) -> tuple[str, str]:
     composite *= _prime_near(context, draw_positive(context, entropy - share, 2))
     prime = context.below(2)
     number = next_prime(composite - 4) if prime else composite
-    (written,) = context.write(integer(number), inline=True)
+    (written,) = context.write(number, inline=True)
     if context.below(2):
         attribute = context.choice(("composite", "a composite number"))
         answer = not prime
@@ -107,7 +106,7 @@ def _prime_near(context: Context, number: int) -> int:
 def list_prime_factors(context: Context, entropy: int) -> tuple[str, str]:
     """The different prime factors of a positive integer, ascending."""
     number = draw_positive(context, max(DIGIT, entropy), 2)
-    (written,) = context.write(integer(number), inline=True)
+    (written,) = context.write(number, inline=True)
     question = (
         f"What are the prime factors of {written}?" if context.below(2) else f"List the prime factors of {written}."
     )
@@ -122,7 +121,7 @@ def least_common_multiple(context: Context, entropy: int) -> tuple[str, str]:
     p = factor * draw_positive(context, max(DIGIT, first))
     q = factor * draw_positive(context, max(DIGIT, second))
     if context.below(2):
-        left, right = context.write(integer(p), integer(q), inline=True)
+        left, right = context.write(p, q, inline=True)
         question = context.choice(_MULTIPLE).format(least=context.choice(_LEAST), p=left, q=right)
     else:
         left, right = context.write(_over(context, p), _over(context, q), inline=True)

@@ -10,7 +10,6 @@ from data_pipelines.modular_math.values import (
     draw_nonzero,
     draw_signed,
     fraction,
-    integer,
     multiply,
 )
 
@@ -84,7 +83,7 @@ def div(context: Context, entropy: int) -> tuple[str, str]:
 def quotient(context: Context, value: Value, entropy: int) -> str:
     """Let k be p divided by q."""
     factor = draw_nonzero(context, entropy // 2)
-    p, q = context.write(integer(value.numerator * factor), integer(value.denominator * factor))
+    p, q = context.write(value.numerator * factor, value.denominator * factor)
     letter = context.letter()
     context.define(f"Let {letter} be {p} divided by {q}.")
     return letter

@@ -19,11 +19,11 @@ _TRAIN = (3, 10)
 _TRAIN_DIGITS = _TRAIN[1] + 1
 
 
-def _pair_with_divisor(context: Context, divisor: int, entropy: int) -> tuple[Value, Value]:
+def _pair_with_divisor(context: Context, divisor: int, entropy: int) -> tuple[int, int]:
     share = context.below(entropy + 1)
     p, q = draw_positive(context, share), draw_positive(context, entropy - share)
     common = greatest_common_divisor(p, q)
-    return integer(divisor * p // common), integer(divisor * q // common)
+    return divisor * p // common, divisor * q // common
 
 
 @module("numbers__gcd", train=_TRAIN, composed=(2, 4), sizes="a third at most for the divisor")
@@ -60,7 +60,7 @@ def place_value(context: Context, entropy: int) -> tuple[str, str]:
         number = draw_positive(context, entropy)
     digits = str(number)
     place = context.below(len(digits))
-    (handle,) = context.write(integer(number), inline=True)
+    (handle,) = context.write(number, inline=True)
     return context.compose(f"What is the {_PLACES[place]} digit of {handle}?"), digits[-1 - place]
 
 
@@ -70,7 +70,7 @@ def digit_of(context: Context, value: Value, entropy: int) -> str:
     lower = context.below(max(1, entropy // DIGIT))
     above = draw_positive(context, max(0, entropy - lower * DIGIT))
     number = (above * 10 + value.numerator) * 10**lower + context.below(10**lower)
-    (handle,) = context.write(integer(number))
+    (handle,) = context.write(number)
     letter = context.letter()
     context.define(f"Let {letter} be the {_PLACES[lower]} digit of {handle}.")
     return letter

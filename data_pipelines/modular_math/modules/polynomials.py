@@ -5,7 +5,7 @@ from math import gcd
 from data_pipelines.modular_math.composition import INTEGER_FUNCTION, INTEGERS, Context, maker
 from data_pipelines.modular_math.expressions import Polynomial, draw_coefficients, joined, polynomial, term
 from data_pipelines.modular_math.registry import module
-from data_pipelines.modular_math.values import DIGIT, Value, draw_nonzero, draw_signed, integer
+from data_pipelines.modular_math.values import DIGIT, Value, draw_nonzero, draw_signed
 
 _TEMPLATES = ("What is {}?", "Calculate {}.", "Give {}.", "Determine {}.")
 
@@ -48,7 +48,7 @@ def _applied(context: Context, value: int, entropy: int) -> str:
             coefficient = context.choice((-1, 1))
         coefficients.append(coefficient)
         rest -= coefficient * scale
-    function, at = context.write(Polynomial((rest, *reversed(coefficients))), integer(point))
+    function, at = context.write(Polynomial((rest, *reversed(coefficients))), point)
     return f"{function}({at})"
 
 
@@ -83,7 +83,7 @@ def combination(context: Context, value: Polynomial, entropy: int) -> str:
 def _combination(context: Context, total: list[int], entropy: int) -> tuple[str, str]:
     """a*f(x) + b*g(x), which is `total`, and x."""
     a, b, first, second = _split(context, total, entropy)
-    handles = context.write(integer(a), integer(b), polynomial(first), polynomial(second))
+    handles = context.write(a, b, polynomial(first), polynomial(second))
     variable = context.letter()
     terms = []
     for number, handle, function in zip((a, b), handles[:2], handles[2:], strict=True):

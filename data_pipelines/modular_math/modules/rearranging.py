@@ -14,7 +14,7 @@ from data_pipelines.modular_math.expressions import (
 )
 from data_pipelines.modular_math.modules.polynomials import product
 from data_pipelines.modular_math.registry import module
-from data_pipelines.modular_math.values import DIGIT, fraction, integer
+from data_pipelines.modular_math.values import DIGIT, fraction
 
 _NAMED = (
     "Express {} as {} and give {}.",
@@ -125,12 +125,11 @@ def _unsimplified(context: Context, value: Polynomial, entropy: int) -> tuple[st
     variable = context.letter()
     if value.denominator == 1:
         terms = uncollected(context, list(value.coefficients), entropy)
-        numbers = [integer(number) for number, _ in terms]
+        handles = context.write(*[number for number, _ in terms])
     else:
         # With fractions it is only shuffled, and says 0 of the powers that it lacks.
         terms = context.shuffled([(number, k) for k, number in enumerate(value.coefficients)])
-        numbers = [fraction(number, value.denominator) for number, _ in terms]
-    handles = context.write(*numbers)
+        handles = context.write(*[fraction(number, value.denominator) for number, _ in terms])
     written = [(handle, power(variable, k)) for handle, (_, k) in zip(handles, terms, strict=True)]
     return signed_sum(written), variable
 

@@ -7,7 +7,7 @@ people are entities of their own (people.py).
 from data_pipelines.modular_math.composition import Context
 from data_pipelines.modular_math.people import WordProblem, cast
 from data_pipelines.modular_math.registry import module
-from data_pipelines.modular_math.values import DIGIT, draw_positive, integer
+from data_pipelines.modular_math.values import DIGIT, draw_positive
 
 _THINGS = (
     *("apples", "beads", "books", "buttons", "cards", "coins", "lemons", "marbles", "oranges", "pencils", "photos"),
@@ -59,7 +59,7 @@ def change(context: Context, entropy: int) -> tuple[str, str]:
         numbers.append(number)
         templates.append(context.choice(_GAINS if gains else _LOSSES))
     words = {**first.words(), "B": second.name, "things": things}
-    handles = context.write(*map(integer, numbers))
+    handles = context.write(*numbers)
     told = [template.format(n=handle, **words) for template, handle in zip(templates, handles, strict=True)]
     told.append(context.choice(_NOW).format(**words))
     return context.compose(" ".join(told)), str(total)
@@ -81,7 +81,7 @@ def compare(context: Context, entropy: int) -> tuple[str, str]:
     few = draw_positive(context, entropy, _LEAST)
     many = few + draw_positive(context, entropy)
     template, apart = context.choice(_APART)
-    p, q = context.write(integer(many), integer(few))
+    p, q = context.write(many, few)
     words = {**first.words(), "B": second.name, "hers2": second.hers, "things": context.choice(_THINGS)}
     return context.compose(template.format(p=p, q=q, **words)), str(many - few if apart else many + few)
 
@@ -122,7 +122,7 @@ def groups(context: Context, entropy: int) -> tuple[str, str]:
     else:
         answer = context.below(count)
         template, numbers = context.choice(_LEFT), (count * each + answer, count)
-    p, q = context.write(*map(integer, numbers))
+    p, q = context.write(*numbers)
     words = {**person.words(), "boxes": context.choice(_CONTAINERS), "things": context.choice(_THINGS)}
     return context.compose(template.format(p=p, q=q, **words)), str(answer)
 
@@ -148,7 +148,7 @@ def journey(context: Context, entropy: int) -> tuple[str, str]:
             (_FAST, (speed * hours, hours), speed),
         )
     )
-    p, q = context.write(*map(integer, numbers))
+    p, q = context.write(*numbers)
     return context.compose(template.format(p=p, q=q, moves=context.choice(_HOW), **person.words())), str(answer)
 
 
@@ -178,5 +178,5 @@ def ages(context: Context, entropy: int) -> tuple[str, str]:
         template, numbers = context.choice(_AGES), (apart, later, age + apart + later)
     else:
         template, numbers = _SUM_OF_AGES, (apart, 2 * age + apart)
-    handles = dict(zip("pqr", context.write(*map(integer, numbers)), strict=False))
+    handles = dict(zip("pqr", context.write(*numbers), strict=False))
     return context.compose(template.format(B=second.name, **handles, **first.words())), str(age)
