@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from vishwam.server.history import lookup, number
@@ -140,18 +140,21 @@ def _pattern(text: Any) -> re.Pattern[str]:
 
 def _comparable(value: Any, operand: Any) -> tuple[Any, Any]:
     """Both as numbers (a column's time against an ISO date too), or both as strings, or (None, None)."""
-    if isinstance(operand, str) and isinstance(value, float) and number(operand) is None:
-        try:
-            parsed = datetime.fromisoformat(operand)
-        except ValueError:
-            return None, None
-        return value, (parsed if parsed.tzinfo else parsed.replace(tzinfo=_UTC)).timestamp()
     if isinstance(value, str) and isinstance(operand, str):
         return value, operand
-    return number(value), number(operand)
+    return number(value), timestamp(operand) if isinstance(value, float) else number(operand)
 
 
-_UTC = datetime.fromisoformat("2000-01-01T00:00:00+00:00").tzinfo
+def timestamp(operand: Any) -> float | None:
+    """A number, or an ISO date as Unix seconds; None for anything else."""
+    found = number(operand)
+    if found is not None or not isinstance(operand, str):
+        return found
+    try:
+        parsed = datetime.fromisoformat(operand)
+    except ValueError:
+        return None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def ordered(rows: list[Row], order: str | None) -> list[Row]:

@@ -6,8 +6,7 @@ import mimetypes
 import posixpath
 from typing import Any
 
-from vishwam.server import filters as run_filters
-from vishwam.server import history
+from vishwam.server import history, run_list
 from vishwam.server.files import run_file_url
 from vishwam.server.graphql import Context, Row, connection, field, global_id, position
 from vishwam.server.queries import project_by_id
@@ -26,21 +25,6 @@ def project_bucket(project: Row, context: Context, name: str, missingOk: bool | 
     return run_of(context, project, name)
 
 
-_RUNS = """SELECT runs.*, sweeps.name AS sweep_name, users.name AS username FROM runs
-LEFT JOIN sweeps ON sweeps.id = sweep_id LEFT JOIN users ON users.id = user_id"""
-_UP, _DOWN = "created_at, id", "created_at DESC, id"
-_BY_TIME = {None: _UP, "": _UP, "created_at": _UP, "+created_at": _UP, "-created_at": _DOWN}
-
-
-def _matching(context: Context, project: Row, text: str | None, order: str | None) -> list[Row]:
-    key = ("runs", project["id"], text, order)
-    if key not in context.cache:
-        where = "WHERE runs.project_id = ? AND deleted_at IS NULL ORDER BY runs.created_at, runs.id"
-        rows = context.all(f"{_RUNS} {where}", project["id"])
-        context.cache[key] = run_filters.ordered(run_filters.matching(rows, json_object("filters", text)), order)
-    return context.cache[key]
-
-
 @field("Project.runs")
 def project_runs(
     project: Row,
@@ -50,23 +34,12 @@ def project_runs(
     first: int | None = None,
     order: str | None = None,
 ) -> Row:
-    if json_object("filters", filters) or order not in _BY_TIME:
-        return connection(_matching(context, project, filters, order), first, after)
-    # Without a look at any run's contents: a page costs the same however many runs there are.
-    query = f"SELECT id FROM runs WHERE project_id = ? AND deleted_at IS NULL ORDER BY {_BY_TIME[order]}"
-    page = connection(context.all(query, project["id"]), first, after)
-    shown = json.dumps([edge["node"]["id"] for edge in page["edges"]])
-    rows = context.all(f"{_RUNS} WHERE runs.id IN (SELECT value FROM json_each(?))", shown)
-    by_id = {row["id"]: row for row in rows}
-    found = [edge for edge in page["edges"] if edge["node"]["id"] in by_id]  # one may be gone since
-    return {**page, "edges": [{**edge, "node": by_id[edge["node"]["id"]]} for edge in found]}
+    return run_list.page(context, project, filters, order, first, after)
 
 
 @field("Project.runCount")
 def run_count(project: Row, context: Context, filters: str | None = None) -> int:
-    if not json_object("filters", filters):
-        return context.value("SELECT count(*) FROM runs WHERE project_id = ? AND deleted_at IS NULL", project["id"])
-    return len(_matching(context, project, filters, None))
+    return run_list.count(context, project, filters)
 
 
 # One run
