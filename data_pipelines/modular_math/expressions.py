@@ -141,8 +141,7 @@ def polynomial(coefficients: list[int], denominator: int = 1) -> Polynomial:
     end = len(coefficients)
     while end > 1 and not coefficients[end - 1]:
         end -= 1
-    common = gcd(denominator, *coefficients)
-    if common > 1:
+    if denominator > 1 and (common := gcd(denominator, *coefficients)) > 1:
         return Polynomial(tuple([c // common for c in coefficients[:end]]), denominator // common)
     return Polynomial(tuple(coefficients[:end]), denominator)
 
