@@ -15,7 +15,7 @@ from tests.server.talk import Talk
 from vishwam.server import local
 
 MB = 1 << 20
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 UPSERT = "mutation M($input: UpsertBucketInput!) { upsertBucket(input: $input) { bucket { id } } }"
 
 
@@ -47,7 +47,7 @@ def nested(levels: int) -> str:
     return "[" * levels + "]" * levels
 
 
-@pytest.mark.parametrize("levels", [50, 200, 400, 490, 600, 900, 5_000, 100_000])
+@pytest.mark.parametrize("levels", [100, 490, 900, 5_000, 100_000])
 @pytest.mark.parametrize(
     "place",
     [
@@ -105,7 +105,7 @@ def test_a_config_of_a_million_keys(talk: Talk) -> None:
     assert post(talk, UPSERT, input={"modelName": "p", "name": "big", "config": text}) == 413
 
 
-@pytest.mark.parametrize("filler", [b"[],", b"{},", b"0,", b'"",', b"[[0]],"])
+@pytest.mark.parametrize("filler", [b"[],", b"0,", b"[[0]],"])
 def test_bodies_that_grow_when_read(own: tuple[Talk, psutil.Process], filler: bytes) -> None:
     """16 MB of the shortest values there are."""
     talk, process = own
