@@ -9,7 +9,6 @@ from tests.conformance import operations
 from vishwam.server import app  # noqa: F401 - attaches every resolver
 from vishwam.server.graphql import schema
 
-# Multipart: a file is one PUT, whatever its size.
 OUT_OF_SCOPE = {
     "launch": "ackRunQueueItem createLaunchAgent CreateDefaultResourceConfig CreateRunQueue DeleteFromRunQueue "
     "DeleteRunQueue failRunQueueItem fetchRunQueuesFromProject GetDefaultResourceConfig GetRunQueueItem "
@@ -23,7 +22,6 @@ OUT_OF_SCOPE = {
     "automations": "CreateAutomation CreateGenericWebhookIntegration DeleteAutomation GetAutomationsLegacy "
     "GetEntityAutomations GetEntityAutomationsLegacy GetOrgAutomations IntegrationsByEntity UpdateAutomation",
     "report sharing": "createAccessToken revokeAccessToken updateAccessTokenProjects ViewAccessTokens",
-    "multipart uploads": "CompleteMultipartUploadArtifact",
     "sweeps scheduled by the client itself": "EnqueueSweepRun",
     "the next issue": "CreateCustomChart",
 }  # fmt: skip

@@ -25,7 +25,7 @@ from vishwam.server import (
     artifact_collections,  # noqa: F401 - these eight attach their resolvers to the schema
     artifact_fields,  # noqa: F401
     artifact_files,
-    artifacts,  # noqa: F401
+    artifacts,
     files,
     filestream,
     fixtures,
@@ -38,8 +38,10 @@ from vishwam.server import (
     run_fields,  # noqa: F401
     runs,  # noqa: F401
     sweeps,  # noqa: F401
+    uploads,  # noqa: F401
 )
 from vishwam.server.local import record
+from vishwam.server.pages import thinned
 from vishwam.server.scheduler import MAX_RESUMES, Scheduler, end_run, settle
 from vishwam.server.store import DEFAULT_USER, Store
 from vishwam.server.web import Refused, refusal, user_of
@@ -167,7 +169,7 @@ async def reap_forever(store: Store) -> None:
             reap(store, now, since)
             while True:
                 with store.transaction() as db:
-                    found = history.finish_columns(db, 5)
+                    found = history.finish_columns(db, 5) or thinned.keep(db, 2)
                 if not found:
                     break
                 await asyncio.sleep(0)  # others first: this only makes the pages faster
@@ -178,7 +180,7 @@ async def reap_forever(store: Store) -> None:
 
 
 def reap(store: Store, now: float, since: float = 0.0) -> None:
-    """Ends runs that stopped speaking, and sweeps that have nothing left to do.
+    """Ends runs that stopped speaking, sweeps that have nothing left to do, and artifacts whose time is over.
 
     A trial that vanished together with its agent lost its machine or its shell: it is preempted, and the next agent of
     the sweep resumes it. A trial whose agent lives on, or that has none, crashed. The server listens since `since`:
@@ -207,6 +209,7 @@ def reap(store: Store, now: float, since: float = 0.0) -> None:
             store.changes.publish(run["project_id"], run["id"])
         for sweep in db.execute("SELECT id FROM sweeps WHERE state IN ('PENDING', 'RUNNING', 'PAUSED')").fetchall():
             settle(db, sweep["id"])
+        artifacts.expire(db, now)
 
 
 # The process

@@ -1,6 +1,7 @@
 """Collections of artifacts: found by name and alias, described, renamed, moved, tagged, deleted, unlinked from."""
 
 import json
+import sqlite3
 import time
 from typing import Any
 
@@ -345,14 +346,14 @@ def unlink(_: Any, context: Context, input: Row) -> Row:
         values = (collection["id"], artifact)
         db.execute("DELETE FROM memberships WHERE collection_id = ? AND artifact_id = ?", values)
         db.execute("DELETE FROM aliases WHERE collection_id = ? AND artifact_id = ?", values)
-        restore_latest(context, collection["id"])
+        restore_latest(db, collection["id"])
     context.store.changes.publish(collection["project_id"], 0)
     return {"success": True}
 
 
-def restore_latest(context: Context, collection_id: int) -> None:
+def restore_latest(db: sqlite3.Connection, collection_id: int) -> None:
     """`latest` falls back to the newest version that is left; inside a transaction."""
-    context.db.execute(
+    db.execute(
         "INSERT OR IGNORE INTO aliases SELECT memberships.collection_id, 'latest', artifact_id FROM memberships "
         "JOIN artifacts ON artifacts.id = artifact_id WHERE memberships.collection_id = ? AND state = 'COMMITTED' "
         "ORDER BY memberships.version_index DESC LIMIT 1",

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from vishwam.server.artifact_collections import collection_by_id, find_collection, membership_row, restore_latest
-from vishwam.server.artifact_fields import artifact_by_id, storage_path
+from vishwam.server.artifact_fields import artifact_by_id
 from vishwam.server.files import check_path
 from vishwam.server.graphql import Context, Row, field, global_id, row_id
 from vishwam.server.queries import check_name, find_project, make_project
@@ -14,6 +14,7 @@ from vishwam.server.runs import json_object, required_run
 from vishwam.server.web import Refused, signed
 
 MAX_ALIAS = 128
+REGIONS = ("default", "minio-local")  # what the client, and a W&B server of one's own, call the only place there is
 MAX_ENTRIES = 1_000_000
 
 
@@ -57,7 +58,7 @@ def create_artifact(_: Any, context: Context, input: Row) -> Row:
         raise Refused(400, "an artifact needs a name")
     if input.get("metadata"):
         json_object("metadata", input["metadata"])
-    if input.get("storageRegion") not in (None, "", "default"):
+    if input.get("storageRegion") not in (None, "", *REGIONS):
         raise Refused(400, f"invalid storageRegion: {input['storageRegion']}")
     aliases = [alias["alias"] for alias in input.get("aliases") or []]
     with context.store.transaction() as db:
@@ -162,31 +163,6 @@ def _manifest(context: Context, number: int | None) -> Row:
             "direct_url": signed(context.store, context.base_url, "GET", path),
         },
     }
-
-
-@field("Mutation.createArtifactFiles")
-def create_files(_: Any, context: Context, input: Row) -> Row:
-    """Where to send each file; nowhere when its contents are here already."""
-    edges = []
-    with context.store.transaction() as db:
-        for spec in input["artifactFiles"]:
-            artifact = artifact_by_id(context, spec["artifactID"])
-            check_path(spec["name"])
-            known = context.store.has_contents(spec["md5"])
-            path = storage_path(artifact, spec["name"])
-            node = {
-                "name": spec["name"],
-                "display_name": spec["name"],
-                "storage_path": path,
-                "upload_url": None if known else signed(context.store, context.base_url, "PUT", f"/storage/{path}"),
-                "upload_headers": [f"Content-MD5:{spec['md5']}"],
-                "artifact": artifact,
-            }
-            edges.append({"node": node})
-        # An artifact whose files are asked for is on its way: its contents are not collected.
-        for number in {edge["node"]["artifact"]["id"] for edge in edges}:
-            db.execute("UPDATE artifacts SET updated_at = ? WHERE id = ?", (time.time(), number))
-    return {"files": {"edges": edges, "total_count": len(edges), "page_info": {"has_next_page": False}}}
 
 
 @field("Mutation.commitArtifact")
@@ -318,14 +294,26 @@ def delete(_: Any, context: Context, input: Row) -> Row:
         aliased = context.value("SELECT 1 FROM aliases WHERE artifact_id = ? AND alias != 'latest'", artifact["id"])
         if aliased and not input.get("deleteAliases"):
             raise Refused(409, "the artifact has aliases; delete_aliases=True deletes it with them")
-        db.execute("DELETE FROM aliases WHERE artifact_id = ?", (artifact["id"],))
-        db.execute(
-            "UPDATE artifacts SET state = 'DELETED', client_id = NULL, updated_at = ? WHERE id = ?",
-            (time.time(), artifact["id"]),
-        )
-        for place in context.all("SELECT collection_id FROM memberships WHERE artifact_id = ?", artifact["id"]):
-            restore_latest(context, place["collection_id"])
+        _remove(db, artifact["id"], time.time())
     return {"artifact": {**artifact, "state": "DELETED"}}
+
+
+def _remove(db: sqlite3.Connection, artifact_id: int, now: float) -> None:
+    db.execute("DELETE FROM aliases WHERE artifact_id = ?", (artifact_id,))
+    db.execute(
+        "UPDATE artifacts SET state = 'DELETED', client_id = NULL, updated_at = ? WHERE id = ?", (now, artifact_id)
+    )
+    places = db.execute("SELECT collection_id FROM memberships WHERE artifact_id = ?", (artifact_id,)).fetchall()
+    for place in places:
+        restore_latest(db, place["collection_id"])
+
+
+def expire(db: sqlite3.Connection, now: float) -> None:
+    """Deletes versions whose time to live is over; inside a transaction. What is linked somewhere stays, as on W&B."""
+    query = """SELECT id FROM artifacts WHERE ttl_seconds > 0 AND state = 'COMMITTED' AND created_at + ttl_seconds < ?
+    AND (SELECT count(*) FROM memberships WHERE artifact_id = artifacts.id) = 1"""
+    for row in db.execute(query, (now,)).fetchall():
+        _remove(db, row["id"], now)
 
 
 def _named_collection(context: Context, artifact: Row, alias: Row) -> Row:

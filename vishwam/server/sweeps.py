@@ -241,9 +241,11 @@ def sweep_run_count(sweep: Row, context: Context) -> int:
 
 @field("Sweep.runCountExpected")
 def run_count_expected(sweep: Row, _: Context) -> int | None:
-    cap = json.loads(sweep["config_json"]).get("run_cap")
-    sizes = [size for size in (sweep["grid_size"], cap) if size is not None]
-    return min(sizes) if sizes and min(sizes) < 1 << 31 else None
+    """Only a grid has a number of its own, as on W&B."""
+    if sweep["grid_size"] is None:
+        return None
+    size = min(sweep["grid_size"], json.loads(sweep["config_json"]).get("run_cap") or sweep["grid_size"])
+    return size if size < 1 << 31 else None
 
 
 @field("Sweep.priorRuns")
