@@ -20,6 +20,7 @@ from tests.screenshots import browser, chromium
 from tests.server.pages.world import World
 from vishwam.server import history, local
 from vishwam.server.local import Address
+from vishwam.server.pages import thinned
 from vishwam.server.store import Store
 
 TRIALS, POINTS = 200, 10_000
@@ -99,6 +100,9 @@ def _fill(folder: Path) -> None:
     _columns(world, number, {"train/step": steps, **wide})
     number = world.run("live", {})
     world.log(number, list(_live_rows(0, LIVE_POINTS)))
+    # What the server does within seconds of a run's end.
+    with store.transaction() as db:
+        thinned.keep(db, TRIALS + 1)
     store.close()
 
 
@@ -180,6 +184,6 @@ def _until(found: Any) -> Any:
     end = time.monotonic() + LIMIT_S
     while not (value := found()):
         if time.monotonic() > end:
-            raise SystemExit("the page did not draw in a minute")
+            raise SystemExit(f"the page did not draw in {LIMIT_S:.0f} s")
         time.sleep(0.02)
     return value

@@ -132,7 +132,7 @@ CREATE TABLE events (
 -- series_end.line on are still only there. Read through vishwam.server.history.series(), which joins both.
 CREATE TABLE series (
     run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
-    kind INTEGER NOT NULL,               -- 0 history, 1 events
+    kind INTEGER NOT NULL,               -- 0 history, 1 events, 2 thinned curves (pages/thinned.py)
     key TEXT NOT NULL,                   -- nested dictionaries are joined by dots
     first_line INTEGER NOT NULL,
     count INTEGER NOT NULL,

@@ -4,7 +4,8 @@ import struct
 import numpy as np
 import pytest
 
-from vishwam.server.pages import curves
+from vishwam.server import history
+from vishwam.server.pages import curves, thinned
 from vishwam.server.store import Store
 
 
@@ -108,3 +109,34 @@ def test_nan_and_infinity_are_points(run):
 def test_axes_and_texts_are_no_metrics(run):
     db, row = run
     assert curves.metric_keys(db, [row]) == ["eval/a", "exact", "loss", "nested.deep"]
+
+
+def test_thinned_curves_are_kept_until_the_run_goes_on(tmp_path):
+    from tests.server.pages.world import World
+
+    store = Store(tmp_path)
+    world = World(store)
+    number = world.run("r", {}, state="running")
+    rows = [{"train/step": 2 * i, "loss": 9.0 if i == 777 else i % 7} for i in range(thinned.LONG + 500)]
+    world.log(number, rows)
+    world.set(number, state="running")
+
+    def keep():
+        with store.transaction() as db:
+            history.finish_columns(db, 5)
+            return thinned.keep(db, 5)
+
+    def read():
+        db = store.reader()
+        return thinned.read(db, db.execute("SELECT * FROM runs").fetchall(), ["loss"])
+
+    assert keep() == 0 and read() == {}, "it still runs"
+    world.set(number, state="finished")
+    assert keep() == 1 and keep() == 0
+    x, y = read()["r", "loss"]
+    assert len(x) <= thinned.POINTS and x[y.argmax()] == 2 * 777 and x[-1] == 2 * (len(rows) - 1)
+    world.log(number, rows[:10])
+    assert read() == {}, "what is kept is no longer all"
+    assert keep() == 1 and read()["r", "loss"][0][-1] == 2 * (len(rows) - 1)
+    assert list(history.series(store.reader(), number, ["loss"])["loss"][0]) == list(range(len(rows) + 10))
+    store.close()

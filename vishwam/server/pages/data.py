@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import again, artifacts, changes, curves, grids, queries, report, scores, tables
+from vishwam.server.pages import again, artifacts, changes, curves, grids, queries, report, scores, tables, thinned
 from vishwam.server.pages.importance import importance
 from vishwam.server.store import Store
 from vishwam.server.web import read_body
@@ -286,7 +286,14 @@ def _curves(
     rows = queries.run_rows(db, project["id"], names=names)
     kind = curves.EVENTS if wanted.get("kind") == "events" else curves.HISTORY
     axis = str(wanted.get("x") or "step")
-    found = [(row["name"], *one) for row in rows for one in kept.of(db, row, keys, axis, kind, curves.POINTS)]
+    many = len(rows) > FEW_RUNS
+    ready = thinned.read(db, rows, keys) if many and axis == "step" and kind == curves.HISTORY else {}
+    found = []
+    for row in rows:
+        own = {key: ready[row["name"], key] for key in keys if (row["name"], key) in ready}
+        left = [key for key in keys if key not in own]
+        found += [(row["name"], key, *points) for key, points in own.items()]
+        found += [(row["name"], *one) for one in kept.of(db, row, left, axis, kind, curves.POINTS)]
     # Many runs share a chart's few hundred pixels, and its axis.
-    found = curves.align(found, curves.POINTS // 4) if len(rows) > FEW_RUNS else found
+    found = curves.align(found, curves.POINTS // 4) if many else found
     return curves.pack([one for one in found if len(one[2])])

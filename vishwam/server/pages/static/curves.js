@@ -36,6 +36,20 @@ addEventListener("beforeprint", () => {
     chart.draw();
   }
 });
+// One chart a turn of the page: twenty that change at once hold up nobody who scrolls or types.
+const waiting = new Set();
+const turns = new MessageChannel();
+turns.port1.onmessage = () => {
+  const [chart] = waiting;
+  if (!chart) return;
+  waiting.delete(chart);
+  if (waiting.size) turns.port2.postMessage(null);
+  chart.draw();
+};
+function drawSoon(chart) {
+  if (!waiting.size) turns.port2.postMessage(null);
+  waiting.add(chart);
+}
 const resizer = new ResizeObserver((entries) => entries.forEach((entry) => entry.target.chart.resize()));
 
 export class CurveChart {
@@ -65,7 +79,7 @@ export class CurveChart {
     this.series = series.filter((one) => one.x.length);
     this.options = options;
     this.dirty = true;
-    if (this.visible) this.draw();
+    if (this.visible) drawSoon(this);
   }
 
   draw() {
@@ -318,6 +332,7 @@ export class CurveChart {
   }
 
   destroy() {
+    waiting.delete(this);
     watcher.unobserve(this.body);
     resizer.unobserve(this.body);
     this.plot?.destroy();

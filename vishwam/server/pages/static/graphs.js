@@ -15,6 +15,10 @@ const watcher = new IntersectionObserver(
   { rootMargin: "200px" },
 );
 
+// Its megabyte is read while the page already asks for data and draws curves.
+const loaded =
+  window.echarts || new Promise((resolve) => document.getElementById("graph-library").addEventListener("load", resolve));
+
 /** One graph: `options()` makes the settings anew whenever data or theme change. */
 export class Graph {
   constructor(host, { height = 240, onClick = null } = {}) {
@@ -47,6 +51,10 @@ export class Graph {
   }
 
   draw() {
+    if (!window.echarts) {
+      loaded.then(() => this.draw());
+      return;
+    }
     this.dirty = !this.visible;
     if (this.options && this.visible) this.chart.setOption(this.options(), { notMerge: true });
   }

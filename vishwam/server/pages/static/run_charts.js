@@ -16,6 +16,8 @@ const TOGETHER = {
 };
 const ORDER = ["evaluation", "train", "benchmark", "bias", "repetition", "memory"];
 
+const inOrder = new Intl.Collator("en", { numeric: true });
+
 /** Metrics by section, and within it by chart: `a/b/c` and `a/b/d` share the chart `a/b`. */
 export function layout(metrics, system) {
   const groups = new Map();
@@ -27,7 +29,7 @@ export function layout(metrics, system) {
   };
   const place = (name) => (name === "system" ? 99 : ORDER.includes(name) ? ORDER.indexOf(name) : 50);
   const rank = (key) => Object.keys(TOGETHER).indexOf(key.split("/")[0]);
-  for (const key of [...metrics].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b, "en", { numeric: true }))) {
+  for (const key of [...metrics].sort((a, b) => rank(a) - rank(b) || inOrder.compare(a, b))) {
     const parts = key.split("/");
     add(
       parts.length > 1 ? (TOGETHER[parts[0]] ?? parts[0]) : "metrics",
@@ -71,10 +73,12 @@ export class RunCharts {
 
   /** Every chart is out of date: what is in view is fetched now, the others when they come into view. */
   set(metrics, system) {
+    const same = JSON.stringify([metrics, system]);
     Object.assign(this, { metrics, system });
     offerTokens(this.settings, metrics);
-    this.place();
-    this.renew();
+    if (same !== this.known) this.place();
+    this.known = same;
+    return this.renew();
   }
 
   renew() {

@@ -258,6 +258,15 @@ export function pairs(host, values, format = text, other = null) {
   if (state === host.state) return;
   host.state = state;
   const names = Object.keys(values).sort();
+  // While a run goes on only its values change.
+  if (!other && host.names === names.join("\n")) {
+    names.forEach((name, i) => {
+      const said = format(values[name], name);
+      if (host.cells[i].textContent !== said) host.cells[i].textContent = said;
+    });
+    return;
+  }
+  host.names = null;
   if (!names.length) {
     host.replaceChildren(h("p", { class: "empty" }, "Empty"));
     return;
@@ -275,6 +284,10 @@ export function pairs(host, values, format = text, other = null) {
         : null,
     ),
   );
+  if (!other) {
+    host.names = names.join("\n");
+    host.cells = rows.map((row) => row.lastElementChild);
+  }
   const known = $("input", host)?.value ?? "";
   const filter = () =>
     names.forEach((name, i) => {
