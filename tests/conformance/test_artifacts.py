@@ -83,3 +83,95 @@ def test_contents_are_stored_once_and_incremental_versions_keep_the_rest(script:
         """
     )
     assert seen == {"version": "v1", "entries": ["a", "b", "x"], "a": "a"}
+
+
+def test_collections_are_renamed_moved_tagged_unlinked_and_deleted(script: Script) -> None:
+    seen = script(
+        """
+        import pathlib, wandb
+        from datetime import timedelta
+        for number in range(2):
+            pathlib.Path("a").write_text(str(number))
+            with wandb.init(project="collections") as run:
+                artifact = wandb.Artifact("raw", "dataset")
+                artifact.add_file("a")
+                run.log_artifact(artifact, tags=["first"]).wait()
+        api = wandb.Api()
+        newest = api.artifact("local/collections/raw:latest")
+        newest.tags.append("second")
+        newest.ttl = timedelta(days=30)
+        newest.save()
+        for version in ("v0", "v1"):
+            linked = api.artifact(f"local/collections/raw:{version}")
+            linked.link("local/collections/released", aliases=[f"from-{version}"])
+        collection = api.artifact_collection("dataset", "local/collections/raw")
+        collection.name, collection.type, collection.description = "clean", "corpus", "words"
+        collection.tags = ["checked", "public"]
+        collection.save()
+        collection = wandb.Api().artifact_collection("corpus", "local/collections/clean")
+        collection.tags = ["public"]
+        collection.save()
+        api = wandb.Api()
+        moved = api.artifact("local/collections/clean:v1")
+        result(
+            version=[moved.type, moved.tags, moved.ttl.days], collection=[
+            collection.description, api.artifact_collection("corpus", "local/collections/clean").tags],
+            types=[found.name for found in api.artifact_types("local/collections")],
+        )
+        released = api.artifact("local/collections/released:latest")
+        before = released.version
+        released.unlink()
+        api = wandb.Api()
+        result(
+            released=[before, api.artifact("local/collections/released:latest").aliases],
+            gone=api.artifact_exists("local/collections/released:from-v1"),
+            kept=api.artifact_exists("local/collections/clean:v1"),
+        )
+        api.artifact_collection("corpus", "local/collections/clean").delete()
+        api = wandb.Api()
+        left = [api.artifact_collection_exists(f"local/collections/{name}", "corpus") for name in ("clean", "released")]
+        result(left=left, linked=list(api.artifacts("corpus", "local/collections/released")) if left[1] else [])
+        """
+    )
+    assert seen["version"] == ["corpus", ["first", "second"], 30]
+    assert seen["collection"] == ["words", ["public"]] and seen["types"] == ["corpus"]
+    assert seen["released"] == ["v1", ["from-v0", "latest"]]
+    assert (seen["gone"], seen["kept"]) == (False, True)
+    assert seen["left"] == [False, True] and seen["linked"] == [], "a link ends with what it led to"
+
+
+def test_many_processes_fill_one_artifact_and_references_come_back(script: Script) -> None:
+    seen = script(
+        """
+        import pathlib, wandb
+        for name in ("a", "b"):
+            pathlib.Path(name).write_text(name)
+            with wandb.init(project="together", group="g") as run:
+                part = wandb.Artifact("parts", "dataset")
+                part.add_file(name)
+                run.upsert_artifact(part)
+        pathlib.Path("kept").write_text("elsewhere")
+        with wandb.init(project="together", group="g", id="last") as run:
+            part = wandb.Artifact("parts", "dataset")
+            part.add_reference(pathlib.Path("kept").resolve().as_uri())
+            run.finish_artifact(part)
+        artifact = wandb.Api().artifact("local/together/parts:latest")
+        got = pathlib.Path(artifact.download("got"))
+        result(version=artifact.version, entries=sorted(artifact.manifest.entries),
+               contents=sorted(path.read_text() for path in got.iterdir()))
+        # The same contents logged by another run are the same version, which both runs show.
+        with wandb.init(project="together", id="again") as run:
+            same = wandb.Artifact("single", "dataset")
+            same.add_file("a")
+            run.log_artifact(same).wait()
+        with wandb.init(project="together", id="once-more") as run:
+            same = wandb.Artifact("single", "dataset")
+            same.add_file("a")
+            run.log_artifact(same).wait()
+        runs = [wandb.Api().run(f"local/together/{name}") for name in ("again", "once-more")]
+        result(logged=[[artifact.name for artifact in run.logged_artifacts()] for run in runs])
+        """
+    )
+    assert seen["version"] == "v0" and seen["entries"] == ["a", "b", "kept"]
+    assert seen["contents"] == ["a", "b", "elsewhere"]
+    assert seen["logged"] == [["single:v0"], ["single:v0"]]

@@ -275,6 +275,11 @@ def _of_id(context: Context, text: str) -> Row:
     return _typed(found)
 
 
+_MOVE_LINKED = """UPDATE artifact_collections SET type = ?1 WHERE kind = 'portfolio' AND (
+SELECT min(artifacts.collection_id) = ?2 AND max(artifacts.collection_id) = ?2 FROM memberships
+JOIN artifacts ON artifacts.id = artifact_id WHERE memberships.collection_id = artifact_collections.id)"""
+
+
 @field("Mutation.updateArtifactSequence", "Mutation.updateArtifactPortfolio", "Mutation.moveArtifactSequence")
 def update_collection(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
@@ -288,6 +293,8 @@ def update_collection(_: Any, context: Context, input: Row) -> Row:
         if type_name is not None:
             check_name("artifact type", type_name)
             collection["type"] = type_name
+            # What is linked keeps its type in every collection that has nothing else.
+            db.execute(_MOVE_LINKED, (type_name, collection["id"]))
         if input.get("description") is not None:
             collection["description"] = input["description"]
         db.execute(
