@@ -65,6 +65,27 @@ def test_a_run_taken_over_from_a_line_on_keeps_only_the_new(store: Store) -> Non
     assert store.reader().execute("SELECT history_lines FROM runs").fetchone()[0] == 5
 
 
+@pytest.mark.parametrize(("first", "last"), [(3, 9), (600, 1300), (10, 700)])
+def test_lines_that_were_missing_fill_their_gap_and_cut_nothing(store: Store, first: int, last: int) -> None:
+    send(store, 0, rows(0, first))
+    send(store, last, rows(last, last + 700))
+    assert send(store, first - 1, rows(first - 1, last + 1)) == rows(first, last), "the ends were there"
+    texts = history.page(store.reader(), 1, history.HISTORY, -1, 1 << 40, 1 << 20)
+    assert [json.loads(text)["_step"] for text in texts] == list(range(last + 700))
+    lines, values = history.series(store.reader(), 1, ["loss"])["loss"]
+    assert list(lines) == list(range(last + 700)) and list(values) == [line / 2 for line in lines]
+
+
+def test_the_last_values_are_told_with_the_keys(store: Store) -> None:
+    for start in range(0, 700, 100):
+        send(store, start, rows(start, start + 100))
+    run = dict(store.writer.execute("SELECT * FROM runs").fetchone())
+    keys = history.history_keys(store.reader(), run)["keys"]
+    assert keys["loss"]["previousValue"] == 349.5 and keys["loss"]["typeCounts"] == [{"type": "number", "count": 700}]
+    assert keys["rare"]["previousValue"] == 600 and keys["rare"]["typeCounts"][0]["count"] == 7
+    assert keys["d.x"]["previousValue"] == -699
+
+
 def test_what_is_not_finite_stays_so(store: Store) -> None:
     with store.transaction() as db:
         lines = ['{"_step":0,"a":NaN,"b":"Infinity"}', '{"_step":1,"a":"-Infinity","b":1}', '{"_step":2,"a":"words"}']
