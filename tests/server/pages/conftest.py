@@ -18,13 +18,13 @@ from vishwam.server.store import Store
 
 
 class Site:
-    """The pages of one store. `call` runs a function on the server's thread, where the database is written."""
+    """The pages of one store, or all that `make` serves. `call` runs a function on the server's thread: it writes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, make: Callable[[Store], Starlette] = lambda store: Starlette(routes=routes(store))
+    ) -> None:
         self.store = Store(folder)
-        config = uvicorn.Config(
-            Starlette(routes=routes(self.store)), port=0, log_level="error", timeout_graceful_shutdown=1
-        )
+        config = uvicorn.Config(make(self.store), port=0, log_level="error", timeout_graceful_shutdown=1)
         self.server = uvicorn.Server(config)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._serve, daemon=True)

@@ -111,6 +111,20 @@ def test_axes_and_texts_are_no_metrics(run):
     assert curves.metric_keys(db, [row]) == ["eval/a", "exact", "loss", "nested.deep"]
 
 
+def test_what_stands_in_the_summary_alone_is_no_curve(tmp_path):
+    from tests.server.pages.world import World
+
+    store = Store(tmp_path)
+    world = World(store)
+    number = world.run("r", {}, state="finished")
+    world.log(number, [{"loss": 1.0}], parameters=5)
+    with store.transaction() as db:
+        history.finish_columns(db, 5)
+    db = store.reader()
+    assert curves.metric_keys(db, db.execute("SELECT * FROM runs").fetchall()) == ["loss"]
+    store.close()
+
+
 def test_thinned_curves_are_kept_until_the_run_goes_on(tmp_path):
     from tests.server.pages.world import World
 

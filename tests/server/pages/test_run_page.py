@@ -41,6 +41,23 @@ def test_curves_settings_console_tables_and_files(site, page):
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+def test_an_interval_is_drawn_with_what_it_bounds(site, page):
+    world = site.world("bounds")
+    run = site.call(world.run, "r1", CONFIG, state="finished")
+    name = "interpolate/exact_match"
+    rows = [
+        {"train/step": i, name: i / 9, f"{name}_low": i / 10, f"{name}_high": i / 8, f"{name}_count": 500}
+        for i in range(8)
+    ]
+    site.call(world.log, run, rows, parameters=1e5)
+    page.goto(f"{site.url}/local/bounds/runs/r1")
+    chart = page.locator(".chart")
+    until(lambda: chart.count() == 2 and chart.first.get_attribute("data-points") == "24")
+    assert chart.first.inner_text().splitlines()[0] == name
+    drawn = "document.querySelector('.chart .plot').chart.series.map((one) => [one.label, Boolean(one.dash)])"
+    assert page.evaluate(drawn) == [[name, False], [f"{name}_high", True], [f"{name}_low", True]]
+
+
 def test_a_running_run_fills_its_page_by_itself(site, page):
     world = site.world("growing")
     run = site.call(world.run, "r1", CONFIG)

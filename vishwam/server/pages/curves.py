@@ -73,9 +73,13 @@ def metric_keys(db: sqlite3.Connection, rows: Sequence[sqlite3.Row], kind: int =
     known = "SELECT DISTINCT key FROM series WHERE kind = ? AND run_id IN (SELECT value FROM json_each(?))"
     found = {key for (key,) in db.execute(known, (kind, ids))}
     # What is not in a chunk yet: by the summaries, and by each run's newest lines (a summary may leave metrics out).
-    table = ("history", "events")[kind]
+    table, lines = (("history", "history_lines"), ("events", "event_lines"))[kind]
     newest = f"SELECT data_json FROM {table} WHERE run_id = ? ORDER BY line DESC LIMIT {NEWEST_LINES}"
+    ends = "SELECT run_id, line FROM series_end WHERE kind = ? AND run_id IN (SELECT value FROM json_each(?))"
+    chunked = dict(db.execute(ends, (kind, ids)).fetchall())
     for row in rows:
+        if chunked.get(row["id"], 0) >= row[lines]:
+            continue
         if kind == HISTORY:
             found.update(key for key, _ in history.numbers(json.loads(row["summary_json"] or "{}")))
         if kind == EVENTS or row["state"] in LIVE_STATES:

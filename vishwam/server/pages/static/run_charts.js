@@ -16,6 +16,7 @@ const TOGETHER = {
 };
 const ORDER = ["evaluation", "train", "benchmark", "bias", "repetition", "memory"];
 
+const BOUND = /^(.*)_(low|high|count)$/;
 const inOrder = new Intl.Collator("en", { numeric: true });
 
 /** Metrics by section, and within it by chart: `a/b/c` and `a/b/d` share the chart `a/b`. */
@@ -29,7 +30,15 @@ export function layout(metrics, system) {
   };
   const place = (name) => (name === "system" ? 99 : ORDER.includes(name) ? ORDER.indexOf(name) : 50);
   const rank = (key) => Object.keys(TOGETHER).indexOf(key.split("/")[0]);
+  const known = new Set(metrics);
+  const companions = new Map();
   for (const key of [...metrics].sort((a, b) => rank(a) - rank(b) || inOrder.compare(a, b))) {
+    const [, of, bound] = BOUND.exec(key) ?? [];
+    // An interval belongs into its value's chart, and a count of questions into none.
+    if (of && known.has(of)) {
+      if (bound !== "count") companions.set(key, of);
+      continue;
+    }
     const parts = key.split("/");
     add(
       parts.length > 1 ? (TOGETHER[parts[0]] ?? parts[0]) : "metrics",
@@ -38,6 +47,8 @@ export function layout(metrics, system) {
       "history",
     );
   }
+  for (const inside of groups.values())
+    for (const [key, of] of companions) inside.get(of)?.keys.push(key);
   for (const key of system) add("system", key, key, "events");
   return [...groups].sort(([a], [b]) => place(a) - place(b) || a.localeCompare(b));
 }
@@ -168,7 +179,9 @@ export class RunCharts {
       .map((key, i) => {
         const { x, y } = this.points.get(key);
         const label = key.startsWith(`${name}/`) ? key.slice(name.length + 1) : key;
-        return { id: key, label, ...styleOf(i), x, y };
+        // Bounds are drawn thin beside what they bound.
+        const bound = i > 0 && BOUND.exec(key)?.[1] === keys[0];
+        return { id: key, label, ...(bound ? { color: styleOf(0).color, dash: [2, 4] } : styleOf(i)), x, y };
       });
     const history = kind === "history";
     chart.set(series, {
@@ -176,7 +189,7 @@ export class RunCharts {
       xLabel: this.settings.x === "tokens" ? "tokens" : "",
       log: this.settings.log && history,
       smoothing: history ? this.settings.smoothing : 0,
-      key: keys.length > 1,
+      key: keys.length > 1 && BOUND.exec(keys[1])?.[1] !== keys[0],
     });
   }
 }

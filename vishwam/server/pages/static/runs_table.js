@@ -20,7 +20,7 @@ const FACTS = ["group", "job_type", "host", "user", "tags"];
 export class RunsTable {
   /** Builds itself inside `host` under `tools`. `onFilter(runs)`: the ones that are left. */
   constructor(host, tools, { name, title = "Run", empty, sort = null, down = false, onFilter = () => {} }) {
-    Object.assign(this, { name, title, onFilter, runs: [], own: [] });
+    Object.assign(this, { tools, name, title, onFilter, runs: [], own: [] });
     const kept = recall(`table of ${name}`, {});
     Object.assign(this, { filter: "", shown: null, group: "", sort, down, ...kept });
     this.table = new SortedTable(host, {
@@ -93,6 +93,7 @@ export class RunsTable {
   }
 
   draw() {
+    this.tools.hidden = !this.runs.length;
     const test = parseFilter(this.filter);
     const runs = this.runs.filter(test);
     this.left = runs;
