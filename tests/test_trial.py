@@ -62,10 +62,16 @@ def test_a_run_goes_on_here_and_elsewhere_as_what_it_was(here):
     elsewhere = begin(here)
     printed, said = elsewhere.communicate(timeout=120)
     assert elsewhere.returncode == 0, said
-    step = next(int(line.split()[-1]) for line in printed.splitlines() if "continuing from step" in line)
-    assert step >= 40
+    continued = [int(line.split()[-1]) for line in printed.splitlines() if "continuing from step" in line]
+    assert continued and continued[0] >= 40, printed
+    step = continued[0]
     found = here.ask(RUN)
     assert found["state"] == "finished"
     assert found["steps"] == sorted(set(found["steps"])) and found["steps"][-1] == 80
     assert found["evaluated"] == list(range(20, 81, 20))
     assert {f"step-{step}", "step-80", "latest", "best"} <= set(found["aliases"])
+
+    # A finished run is none the worse for a wrong command.
+    shutil.rmtree(here.home / "checkpoints")
+    assert "begun with Knobs.learning_rate = 0.006" in refusal(begin(here, "learning_rate=0.5"))
+    assert here.ask(RUN)["state"] == "finished"

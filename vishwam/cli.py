@@ -26,6 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except OSError as error:
+        # A folder that cannot be written, a disk that is full; what has no file to name is a fault of ours.
+        if error.filename is None:
+            raise
+        print(f"vishwam {args.command}: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
     except Exception as error:
         # A wrong key, a server that does not answer: the client says what it is, and a traceback adds nothing.
         if not type(error).__module__.startswith("wandb."):

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -41,7 +42,7 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
     whole = next((place for place in (folder, folder.parent) if (place / "config.gin").exists()), None)
     if whole is None:
         raise BadInput(f"{folder}: no checkpoint here (no config.gin in it or above it)")
-    logged = json.loads((folder / "evaluation.json").read_text()) if (folder / "evaluation.json").exists() else {}
+    logged = read_evaluation(folder)
     count = count or logged.get("questions", QUESTIONS)
     say(f"asking {count} questions a set")
     experiment = config.load([whole / "config.gin"]).experiment
@@ -81,3 +82,18 @@ def run(checkpoint: str, count: int | None, connect: Callable[[], None]) -> int:
 def say(line: str) -> None:
     """To stderr: the table alone is the result."""
     print(line, file=sys.stderr, flush=True)
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """What was measured when the checkpoint was stored; nothing where it was interrupted.
+
+    Raises:
+        BadInput: the file is damaged.
+    """
+    path = folder / "evaluation.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise BadInput(f"{path}: does not read as JSON ({error})") from None

@@ -42,8 +42,10 @@ def run(file: Path, count: int | None) -> int:
     from vishwam import check
     from vishwam.tracking import sweeps
 
+    if count is not None and count < 1:
+        raise BadInput(f"--count {count}: must be at least 1")
     check.check(file)
-    if os.environ.get("WANDB_MODE") in ("offline", "disabled", "dryrun"):
+    if os.environ.get("WANDB_MODE") in environment.OFFLINE:
         raise BadInput(f"a sweep needs a W&B server, and WANDB_MODE={os.environ['WANDB_MODE']}; unset it")
     environment.apply()
     say(f"W&B server    {os.environ.get('WANDB_BASE_URL', 'as configured')}")
@@ -105,9 +107,7 @@ class Launches:
     def remember(self, digest: str, path: str) -> None:
         launches = self._read() | {self._key(digest): path}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(launches, indent=1))
-        temporary.replace(self._path)
+        state.write(self._path, json.dumps(launches, indent=1))
 
     def _read(self) -> dict[str, str]:
         try:
@@ -116,7 +116,8 @@ class Launches:
             return {}
 
     def _key(self, digest: str) -> str:
-        return f"{os.environ.get('WANDB_BASE_URL', 'default')} {digest}"
+        where = (os.environ.get(name, "default") for name in ("WANDB_BASE_URL", "WANDB_ENTITY", "WANDB_PROJECT"))
+        return " ".join([*where, digest])
 
 
 def create_sweep(file: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_pipelines.tokenizer import MathTokenizer, load_tokenizer, make_character_tokenizer
-from vishwam import check, config, state
+from vishwam import check, config, environment, state
 from vishwam.errors import BadInput
 from vishwam.training.interruption import Interrupted, Interruption
 
@@ -54,18 +54,21 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
     folder.mkdir(parents=True, exist_ok=True)
     with only_writer(folder):
         # Before W&B hears of it: what is refused here leaves the run as it was.
+        if continued_by_hand():
+            bring_from_elsewhere(tracking.checkpoint_name(run_id, "latest"), folder, say)
         insist_on_same(folder, experiment)
         writer = tracking.start(run_id)
         interruption.last_words = writer.last_words
         say(f"trial {run_id}  " + " ".join(f"{name}={value}" for name, value in tracking.swept_knobs().items()))
-        bring_from_elsewhere(writer, folder, experiment, say)
+        if writer.resumed and not continued_by_hand():
+            continue_handed_out(writer, folder, experiment, say)
         writer.config(
             loaded.knobs
             | {"gin_config": loaded.config_str, "gin_operative_config": loaded.operative_config_str}
             | {"device": jax.devices()[0].device_kind, "device_count": jax.device_count(), "jax": jax.__version__}
         )
-        (folder / "config.gin").write_text(loaded.config_str)
-        (folder / "operative_config.gin").write_text(loaded.operative_config_str)
+        state.write(folder / "config.gin", loaded.config_str)
+        state.write(folder / "operative_config.gin", loaded.operative_config_str)
         tokenizer.save(folder / "tokenizer")
         with contextlib.closing(Checkpoints(folder)) as checkpoints:
             try:
@@ -121,24 +124,41 @@ def settings(part: Any) -> dict[str, Any]:
     return found
 
 
-def bring_from_elsewhere(writer: "Run", folder: Path, experiment: "Experiment", say: Callable[[str], None]) -> None:
+def continued_by_hand() -> bool:
+    """Whether somebody, and no agent, has named the run."""
+    named = "WANDB_RUN_ID" in os.environ and "WANDB_SWEEP_ID" not in os.environ
+    return named and os.environ.get("WANDB_MODE") not in environment.OFFLINE
+
+
+def continue_handed_out(writer: "Run", folder: Path, experiment: "Experiment", say: Callable[[str], None]) -> None:
+    """Takes up a trial that an agent was given again.
+
+    Raises:
+        BadInput: it was trained with other settings, or W&B does not send its checkpoint.
+    """
+    try:
+        bring_from_elsewhere(writer.checkpoint_name("latest"), folder, say)
+    except BadInput:
+        writer.announce_preemption()
+        writer.finish(exit_code=1)
+        raise
+    try:
+        insist_on_same(folder, experiment)
+    except BadInput as refusal:
+        writer.fail(str(refusal))  # Handed out again it would only come back here.
+        raise
+
+
+def bring_from_elsewhere(name: str, folder: Path, say: Callable[[str], None]) -> None:
     """The newest checkpoint of a run that another machine has taken further than this one.
 
     Raises:
-        BadInput: it was trained with other settings.
+        BadInput: W&B does not say, or does not send it whole.
     """
     from vishwam.tracking import artifacts
 
-    if not writer.resumed:
-        return
     here = max(steps_in(folder), default=-1)
-    if artifacts.lay_out(writer.checkpoint_name("latest"), folder, beyond=here):
-        try:
-            insist_on_same(folder, experiment)
-        except BadInput as refusal:
-            writer.fail(str(refusal))  # Handed out again it would only come back here.
-            raise
-    elif here < 0:
+    if not artifacts.lay_out(name, folder, beyond=here) and here < 0:
         say("  no checkpoint of this run is to be had: starting from its first step")
 
 

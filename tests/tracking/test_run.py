@@ -66,8 +66,9 @@ run.finish()
         """
 run.log(10, {"train/loss": -1.0})
 run.log(20, {"train/loss": 0.5, "validation/loss": 0.05})
-import time
-time.sleep(5)  # The client sends rows every second here.
+import time, wandb
+while not wandb.Api().run(run.path).summary.get("train/step") == 20:
+    time.sleep(0.5)
 (folder / "20" / "state" / "weights").write_bytes(os.urandom(50_000_000))
 evaluate(20, best=True)
 killed()

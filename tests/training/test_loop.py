@@ -7,6 +7,7 @@ import pytest
 
 from data_pipelines.modular_math.source import ModularMath
 from data_pipelines.tokenizer import load_tokenizer, make_character_tokenizer
+from vishwam.errors import BadInput
 from vishwam.model.config import DecoderConfig
 from vishwam.training import loop as training_loop
 from vishwam.training.checkpoint import Checkpoints
@@ -131,7 +132,9 @@ def test_rows_and_checkpoints_of_a_whole_trial(whole):
     assert journal.summary["parameters"] > 0
 
 
-@pytest.mark.parametrize("alarm", [3, 4, 5])
+# A trial asks in this order: two dispatches and the validation at 8, two dispatches, the validation and the decoding
+# at 16, two dispatches, the validation and the decoding at 24.
+@pytest.mark.parametrize("alarm", [4, 5, 6, 7])
 def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, alarm):
     before = Journal()
     with pytest.raises(Interrupted):
@@ -151,10 +154,9 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
 
 
 def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, tmp_path):
-    # Six dispatches and two evaluation sets before the end: the alarm comes inside the last evaluation.
     before = Journal()
     with pytest.raises(Interrupted):
-        train(tokenizer, tmp_path, before, alarm=6 + 1)
+        train(tokenizer, tmp_path, before, alarm=10)
     assert max(before.rows) == 20, "a row is written when it is whole"
     after = Journal(logged_to=20, held=[16])
     train(tokenizer, tmp_path, after)
@@ -166,7 +168,7 @@ def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, t
 def test_stopped_early_while_it_decodes_leaves_the_loss_it_was_stopped_for(whole, tokenizer, tmp_path):
     journal = Journal(told=True)
     with pytest.raises(training_loop.Stopped):
-        train(tokenizer, tmp_path, journal, alarm=6 + 1)
+        train(tokenizer, tmp_path, journal, alarm=10)
     assert journal.rows[24]["validation/loss"] == whole[1].rows[24]["validation/loss"]
 
 
@@ -195,7 +197,7 @@ def test_divergence_names_the_step_and_stores_nothing(tokenizer, tmp_path):
 
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before(whole, tokenizer, tmp_path):
     with pytest.raises(Interrupted):
-        train(tokenizer, tmp_path, Journal(), alarm=7)  # 16 is stored with its score, 24 while interrupted
+        train(tokenizer, tmp_path, Journal(), alarm=10)  # 16 is stored with its score, 24 while interrupted
     newest = max(int(path.name) for path in tmp_path.iterdir() if path.name.isdigit())
     for file in (tmp_path / str(newest) / "state").rglob("*"):
         if file.is_file():
@@ -205,3 +207,12 @@ def test_damaged_newest_checkpoint_falls_back_to_the_one_before(whole, tokenizer
     assert min(journal.rows) == 20
     assert list(tmp_path.glob(f"damaged-{newest}-*"))
     assert journal.rows[24]["validation/loss"] == whole[1].rows[24]["validation/loss"]
+
+
+def test_a_checkpoint_that_does_not_read_is_said_in_one_line(whole, tmp_path):
+    folder = shutil.copytree(whole[0], tmp_path / "run")
+    for file in (folder / str(STEPS) / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(BadInput, match="does not read"):
+        final_state(folder)

@@ -39,12 +39,12 @@ class Suite:
 
     def validation_loss(self, params: Any, count: int) -> float:
         """Mean loss (nats an answer token) over the first `count` validation questions of all modules together."""
-        totals = [
-            evaluation_step(self.graphdef, params, jax.device_put(batch))
-            for batch in evaluation_batches(
-                self.data.mixture("validation"), self.tokenizer, DECODE_BATCH, count, self.length_buckets
-            )
-        ]
+        totals = []
+        for batch in evaluation_batches(
+            self.data.mixture("validation"), self.tokenizer, DECODE_BATCH, count, self.length_buckets
+        ):
+            self.check()
+            totals.append(evaluation_step(self.graphdef, params, jax.device_put(batch)))
         sums = jax.device_get(totals)
         return float(sum(t["loss_sum"] for t in sums) / sum(t["tokens"] for t in sums))
 

@@ -26,6 +26,7 @@ from vishwam.errors import BadInput
 from vishwam.knobs import nearest
 from vishwam.monitoring.memory import nvml_handles
 from vishwam.tracking import metrics, sweeps
+from vishwam.tracking.run import api_key
 
 # Prefix of the metrics, the section's title, and what a reader must know.
 OPTIONAL = (
@@ -91,7 +92,7 @@ def export(address: str, file: Path) -> None:
     coded = unquote(slug).rsplit("--", 1)[-1]
     number = base64.b64decode(coded + "=" * (-len(coded) % 4)).decode().removeprefix("View:")
     source = f"{parts.scheme}://{parts.netloc}/-/export/{entity}/{project}/{number}"
-    key = base64.b64encode(f"api:{wandb.api.api_key or ''}".encode()).decode()
+    key = base64.b64encode(f"api:{api_key(f'{parts.scheme}://{parts.netloc}')}".encode()).decode()
     try:
         with urllib.request.urlopen(urllib.request.Request(source, headers={"Authorization": f"Basic {key}"})) as reply:
             page = reply.read()
@@ -369,9 +370,9 @@ def _usage(entity: str, project: str, trials: Sequence[sweeps.Trial]) -> str:
     which = "" if best else " `RUN` is the id of a trial, the last part of its address."
     artifact = f"{entity}/{project}/checkpoint-{run}:best"
     return (
-        "Every trial stores its checkpoints as artifacts `checkpoint-RUN`, with the aliases `latest` and `best`, the "
-        "latter at the lowest validation loss. Each holds weights, optimizer, tokeniser and configuration: nothing "
-        f"else is needed to evaluate it again, or to continue.{which}\n\n"
+        "A trial stores a checkpoint at each evaluation, as artifact `checkpoint-RUN` with the aliases `latest` and "
+        "`best`, the latter for the lowest validation loss among them. Each holds weights, optimizer, tokeniser and "
+        f"configuration: nothing else is needed to evaluate it again, or to continue.{which}\n\n"
         f"```\nvishwam evaluate {artifact}\n```\n\n"
         f'From Python: `wandb.Api().artifact("{artifact}").download()`.'
     )

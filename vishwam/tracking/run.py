@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from wandb.sdk.lib import wbauth
 from wandb.sdk.lib.runid import generate_id
 
 from vishwam.evaluation.exact_match import Sample
@@ -43,6 +44,7 @@ class Run:
         self._stop = stop
         self.id = run.id
         self.resumed = bool(run.resumed)
+        self._key = api_key(run.settings.base_url)
         self._by_digits: dict[int, float] = {}
         self._logged_to = int(run.summary.get(STEP, -1)) if self.resumed else -1
 
@@ -129,7 +131,7 @@ class Run:
             return False
         variables = {"entity": self._run.entity, "project": self._run.project, "run": self._run.id}
         body = json.dumps({"query": RUN_STOPPED_STATUS, "variables": variables}).encode()
-        key = base64.b64encode(f"api:{wandb.api.api_key or ''}".encode()).decode()
+        key = base64.b64encode(f"api:{self._key}".encode()).decode()
         request = urllib.request.Request(
             f"{self._run.settings.base_url.rstrip('/')}/graphql",
             body,
@@ -172,6 +174,17 @@ def new_id() -> str:
     return os.environ.get("WANDB_RUN_ID") or generate_id()
 
 
+def api_key(base_url: str) -> str:
+    """The key that the client uses there: the environment's, or that of an earlier `wandb login`."""
+    return os.environ.get("WANDB_API_KEY") or wbauth.read_netrc_auth(host=base_url) or ""
+
+
+def checkpoint_name(id: str, alias: str) -> str:
+    """Of a run that is not begun: entity/project/checkpoint-id:alias, as `start` would have it."""
+    entity = os.environ.get("WANDB_ENTITY") or wandb.Api().default_entity
+    return f"{entity}/{os.environ['WANDB_PROJECT']}/checkpoint-{id}:{alias}"
+
+
 def start(id: str, job_type: str = "train") -> Run:
     """Begins the run `id`, or continues it where W&B has it already.
 
@@ -194,6 +207,8 @@ def start(id: str, job_type: str = "train") -> Run:
     swept = swept_knobs()
     if swept and not run.resumed:
         run.name = " ".join(f"{name}={value}" for name, value in swept.items())
+    if run.resumed:  # How it ended before is not how it ends now.
+        run.summary.update({name: None for name in ("failure", "stopped_early") if run.summary.get(name)})
     run.define_metric(STEP)
     for names in OVER_STEPS:
         run.define_metric(names, step_metric=STEP)

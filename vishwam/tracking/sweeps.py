@@ -105,7 +105,7 @@ def _number(summary: dict[str, Any], name: str, default: float) -> float:
 
 
 def _ending(trial: Trial) -> str:
-    if "failure" in trial.summary:
+    if trial.summary.get("failure"):
         return f"failed: {trial.summary['failure']}"
     if trial.summary.get("stopped_early"):
         return "stopped early"

@@ -23,6 +23,7 @@ import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers as policies
 
+from vishwam import state as state_folder
 from vishwam.errors import BadInput
 from vishwam.tracking import metrics
 
@@ -70,10 +71,7 @@ class Checkpoints:
 
     def note(self, step: int, evaluation: Mapping[str, Any]) -> None:
         """Keeps beside a stored step what was measured with it."""
-        path = self.folder / str(step) / EVALUATION
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(evaluation, indent=1))
-        temporary.replace(path)
+        state_folder.write(self.folder / str(step) / EVALUATION, json.dumps(evaluation, indent=1))
 
     def notes(self) -> dict[int, dict[str, Any]]:
         """What was noted with the steps that are still kept, in their order."""
@@ -131,9 +129,12 @@ def read_state(folder: Path, state: Any) -> Any:
     """The state alone from a step's folder, for evaluation; `state` gives shapes and types.
 
     Raises:
-        BadInput: the folder holds no checkpoint, or one of another shape.
+        BadInput: the folder holds no checkpoint, one of another shape, or a damaged one.
     """
     if not (folder / "state").is_dir():
         raise BadInput(f"{folder}: no checkpoint here (it has no folder `state`)")
     with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-        return checkpointer.restore(folder.absolute() / "state", args=ocp.args.StandardRestore(state))
+        try:
+            return checkpointer.restore(folder.absolute() / "state", args=ocp.args.StandardRestore(state))
+        except Exception as error:  # Orbax raises whatever its storage layer met.
+            raise BadInput(f"{folder}: the checkpoint does not read ({str(error).splitlines()[0][:200]})") from None

@@ -52,13 +52,15 @@ class LoopConfig:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name not in ("seed", "length_buckets") and value < 1:
-                raise ValueError(f"{name} = {value}: must be at least 1")
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must lie from 0 to below 2**32, not {self.seed}")
         if not self.length_buckets or list(self.length_buckets) != sorted(set(self.length_buckets)):
-            raise ValueError(f"length_buckets = {self.length_buckets}: must ascend and not be empty")
+            raise ValueError(f"length_buckets must ascend and not be empty, not {self.length_buckets}")
         for name in ("steps", "log_every", "validate_every", "evaluate_every"):
             if getattr(self, name) % self.steps_per_dispatch:
-                each = self.steps_per_dispatch
-                raise ValueError(f"{name} = {getattr(self, name)}: must be a multiple of steps_per_dispatch ({each})")
+                each, value = self.steps_per_dispatch, getattr(self, name)
+                raise ValueError(f"{name} must be a multiple of steps_per_dispatch ({each}), not {value}")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class Experiment:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     def __post_init__(self) -> None:
+        if self.knobs.steps not in (Knobs().steps, self.loop.steps):
+            raise ValueError(f"Knobs.steps is LoopConfig.steps ({self.loop.steps}), and not to be set to another value")
         # Knobs are traced, and inside the step nothing can be refused any more.
         for name in ("learning_rate", "gradient_clip"):
             if getattr(self.knobs, name) <= 0:

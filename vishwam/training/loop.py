@@ -71,6 +71,7 @@ def train(
     peak_flops = peak_flops_per_second(jax.devices()[0].device_kind, config.compute_dtype)
     rows = Rows(run, loop.log_every, peak_flops)
     measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
+    looking_up = False
 
     def save(score: float | None) -> None:
         metrics = None if score is None else {SCORE: score}
@@ -106,17 +107,18 @@ def train(
 
     def look_up() -> None:
         """What is due after `step`: nothing, validation, or validation and the evaluations."""
-        if step == loop.steps or step % loop.evaluate_every == 0:
-            evaluation = examine(validate())
-            write()
-            send(step, evaluation)
-        elif step % loop.validate_every == 0:
-            validate()
-            write()
-
-    def write() -> None:
+        nonlocal looking_up
+        to_examine = step == loop.steps or step % loop.evaluate_every == 0
+        if not to_examine and step % loop.validate_every:
+            return
+        looking_up = True
+        loss = validate()
+        evaluation = examine(loss) if to_examine else None
         rows.write(step, measured)
+        looking_up = False
         measured.clear()
+        if evaluation:
+            send(step, evaluation)
 
     try:
         if restored and step:
@@ -141,10 +143,10 @@ def train(
         # Early termination comes as a signal from the agent, too; only the server knows which it was.
         stopped = isinstance(ending, Stopped) or run.ask_stop_requested()
         rows.flush()
-        if measured and stopped:
-            write()  # Nobody will come back to complete it.
-        elif not measured:
+        if not looking_up:
             rows.write_if_due()
+        elif stopped:
+            rows.write(step, measured)  # Nobody will come back to complete it.
         if checkpoints.newest() != step:
             save(None)
         if stopped:
