@@ -1,18 +1,14 @@
-"""Big files in parts, and versions whose time is over."""
+"""Big files in parts."""
 
 import base64
 import hashlib
 import os
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.server.talk import Talk
-from vishwam.server.app import reap
 from vishwam.server.local import Address
-from vishwam.server.store import Store
 
 ASK = """mutation M($input: CreateArtifactFilesInput!) {
 createArtifactFiles(input: $input) { files { edges { node {
@@ -70,33 +66,3 @@ def test_parts_become_one_file(talk: Talk) -> None:
     assert talk.request("GET", found[0]["node"]["directUrl"], key=None) == (200, contents)
     again = ask(talk, artifact, contents, parts)
     assert again["uploadUrl"] is None and again["uploadMultipartUrls"] is None, "it is here already"
-
-
-def test_a_version_is_deleted_when_its_time_is_over(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    now = time.time()
-    with store.transaction() as db:
-        db.execute("INSERT INTO projects (id, entity, name, created_at) VALUES (1, 'local', 'p', 0)")
-        db.executemany(
-            "INSERT INTO artifact_collections (id, project_id, kind, type, name, created_at, updated_at) "
-            "VALUES (?, 1, ?, 't', ?, 0, 0)",
-            [(1, "sequence", "data"), (2, "portfolio", "released")],
-        )
-        # Kept for good, over, over but linked, not over yet.
-        for number, ttl in ((1, None), (2, 100), (3, 100), (4, 300)):
-            db.execute(
-                "INSERT INTO artifacts (id, collection_id, version_index, digest, state, ttl_seconds, created_at, "
-                "updated_at) VALUES (?, 1, ?, '', 'COMMITTED', ?, ?, 0)",
-                (number, number, ttl, now - 200),
-            )
-            db.execute("INSERT INTO memberships VALUES (NULL, 1, ?, ?, 0)", (number, number))
-        db.execute("INSERT INTO memberships VALUES (NULL, 2, 3, 0, 0)")
-        db.execute("INSERT INTO aliases VALUES (1, 'latest', 4)")
-    reap(store, now)
-    query = "SELECT id FROM artifacts WHERE state = 'COMMITTED' ORDER BY id"
-    assert [row["id"] for row in store.writer.execute(query)] == [1, 3, 4]
-    reap(store, now + 200)
-    assert [row["id"] for row in store.writer.execute(query)] == [1, 3]
-    latest = store.writer.execute("SELECT artifact_id FROM aliases WHERE collection_id = 1").fetchall()
-    assert [row["artifact_id"] for row in latest] == [3], "and the name of the newest goes to the newest that is left"
-    store.close()

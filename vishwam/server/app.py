@@ -25,7 +25,8 @@ from vishwam.server import (
     artifact_collections,  # noqa: F401 - these eight attach their resolvers to the schema
     artifact_fields,  # noqa: F401
     artifact_files,
-    artifacts,
+    artifacts,  # noqa: F401
+    deletions,
     files,
     filestream,
     fixtures,
@@ -209,7 +210,7 @@ def reap(store: Store, now: float, since: float = 0.0) -> None:
             store.changes.publish(run["project_id"], run["id"])
         for sweep in db.execute("SELECT id FROM sweeps WHERE state IN ('PENDING', 'RUNNING', 'PAUSED')").fetchall():
             settle(db, sweep["id"])
-        artifacts.expire(db, now)
+        deletions.expire(db, now)
 
 
 # The process

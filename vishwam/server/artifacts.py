@@ -5,7 +5,7 @@ import sqlite3
 import time
 from typing import Any
 
-from vishwam.server.artifact_collections import collection_by_id, find_collection, membership_row, restore_latest
+from vishwam.server.artifact_collections import collection_by_id, find_collection, membership_row
 from vishwam.server.artifact_fields import artifact_by_id
 from vishwam.server.files import check_path
 from vishwam.server.graphql import Context, Row, field, global_id, row_id
@@ -285,35 +285,6 @@ def update(_: Any, context: Context, input: Row) -> Row:
             for alias in input["aliases"]:
                 _set_alias(db, artifact["collection_id"], alias["alias"], artifact["id"])
     return {"artifact": context.one("SELECT * FROM artifacts WHERE id = ?", artifact["id"])}
-
-
-@field("Mutation.deleteArtifact")
-def delete(_: Any, context: Context, input: Row) -> Row:
-    with context.store.transaction() as db:
-        artifact = artifact_by_id(context, input["artifactID"])
-        aliased = context.value("SELECT 1 FROM aliases WHERE artifact_id = ? AND alias != 'latest'", artifact["id"])
-        if aliased and not input.get("deleteAliases"):
-            raise Refused(409, "the artifact has aliases; delete_aliases=True deletes it with them")
-        _remove(db, artifact["id"], time.time())
-    return {"artifact": {**artifact, "state": "DELETED"}}
-
-
-def _remove(db: sqlite3.Connection, artifact_id: int, now: float) -> None:
-    db.execute("DELETE FROM aliases WHERE artifact_id = ?", (artifact_id,))
-    db.execute(
-        "UPDATE artifacts SET state = 'DELETED', client_id = NULL, updated_at = ? WHERE id = ?", (now, artifact_id)
-    )
-    places = db.execute("SELECT collection_id FROM memberships WHERE artifact_id = ?", (artifact_id,)).fetchall()
-    for place in places:
-        restore_latest(db, place["collection_id"])
-
-
-def expire(db: sqlite3.Connection, now: float) -> None:
-    """Deletes versions whose time to live is over; inside a transaction. What is linked somewhere stays, as on W&B."""
-    query = """SELECT id FROM artifacts WHERE ttl_seconds > 0 AND state = 'COMMITTED' AND created_at + ttl_seconds < ?
-    AND (SELECT count(*) FROM memberships WHERE artifact_id = artifacts.id) = 1"""
-    for row in db.execute(query, (now,)).fetchall():
-        _remove(db, row["id"], now)
 
 
 def _named_collection(context: Context, artifact: Row, alias: Row) -> Row:

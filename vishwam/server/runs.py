@@ -210,24 +210,6 @@ def _sweep_id(context: Context, project: Row, name: str | None) -> int | None:
     return context.value("SELECT id FROM sweeps WHERE project_id = ? AND name = ?", project["id"], name)
 
 
-@field("Mutation.deleteRun")
-def delete_run(_: Any, context: Context, input: Row) -> Row:
-    with context.store.transaction() as db:
-        # Deleted already: the request was repeated, or its artifacts are to follow.
-        run = context.one("SELECT * FROM runs WHERE id = ?", row_id("Run", input["id"]) or 0)
-        if run is None:
-            raise Refused(404, "no such run")
-        # Its point of a grid is free again: deleting runs and resuming the sweep runs them anew, as on W&B.
-        db.execute(
-            "UPDATE runs SET deleted_at = coalesce(deleted_at, ?), grid_index = NULL WHERE id = ?",
-            (time.time(), run["id"]),
-        )
-        if input.get("deleteArtifacts"):
-            db.execute("UPDATE artifacts SET state = 'DELETED', client_id = NULL WHERE run_id = ?", (run["id"],))
-    context.store.changes.publish(run["project_id"], run["id"])
-    return {"client_mutation_id": input.get("clientMutationId")}
-
-
 @field("Mutation.stopRun")
 def stop_run(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
