@@ -183,3 +183,6 @@ def test_agents_storage_and_what_went_wrong_are_on_the_page(site, page, swept):
     assert "stored" in page.locator("#facts").inner_text()
     assert page.locator("#trials tr.faulty .badge.failed").count() == 1
     assert page.locator("#trials .badge.stopped").count() == 1
+    page.locator("#scatters figure").first.scroll_into_view_if_needed()
+    shapes = {point["id"]: point["symbol"] for point in until(lambda: drawn(page, "#scatters .parallel"))}
+    assert shapes == {"run00000": "circle", "run00001": "circle", "run00002": "rect", "run00003": "diamond"}

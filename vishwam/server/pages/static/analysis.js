@@ -17,6 +17,7 @@ const HOWS = [
   ["mean", "mean of the last"],
 ];
 
+const SECOND = ["interpolate/exact_match", "extrapolate/exact_match", "validation/loss", "train/loss"];
 const USUAL = ["validation/loss", "train/loss", "loss"];
 // As the sweep draws a knob; one it lists, or nobody draws, is logarithmic when it spans more than twenty times.
 const LOG = { log: true, linear: false };
@@ -234,7 +235,8 @@ export class Analysis {
   drawTwo() {
     const names = [...new Set([...this.knobs, ...this.metrics])];
     const value = (name) => (name === this.metric ? this.score : (run) => run.config[name] ?? run.summary[name]);
-    this.pair ??= [this.knobs[0], this.metrics.find((key) => key !== this.metric) ?? this.metric];
+    const other = [...SECOND, ...this.metrics].find((key) => key !== this.metric && this.metrics.includes(key));
+    this.pair ??= [this.knobs[0], other ?? this.metric];
     const pick = (place, label) => {
       const input = h(
         "select",

@@ -167,9 +167,11 @@ export function scatter(graph, runs, x, y, z, { small = false, isShown = () => t
         {
           type: "scatter",
           symbolSize: small ? 7 : 9,
+          // As the badges of the table: failed and stopped early are told by shape.
           data: points.map(({ run, at }) => ({
             id: run.id,
             name: run.label,
+            symbol: run.faulty ? "diamond" : run.early ? "rect" : "circle",
             value: typeof at[0] === "number" ? at : [text(at[0]), at[1], at[2]],
             itemStyle: {
               opacity: isShown(run.id) ? 1 : 0.1,
