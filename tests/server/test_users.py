@@ -116,6 +116,10 @@ def test_a_login_opens_the_pages_and_ends(remote: Address) -> None:
     assert ask(remote, "GET", "/local/shown", Cookie=cookie, **HTML)[0] == 303, "the session ended on the server"
 
 
+def test_the_client_is_told_that_nobody_collects_its_telemetry(remote: Address) -> None:
+    assert ask(remote, "POST", "/sdk/otel/v1/metrics")[0] == 404
+
+
 def test_a_session_reads_pages_and_nothing_else(remote: Address) -> None:
     cookie = logged_in(remote, remote.api_key)
     assert ask(remote, "POST", "/graphql", Cookie=cookie, Origin=remote.url)[0] == 401

@@ -47,6 +47,9 @@ class PageGuard:
         path = request.url.path
         if path.startswith("/-/static/"):
             return None  # the same in every copy of this program, and the login needs them
+        if path.startswith("/sdk/"):
+            # Where W&B collects the client's telemetry. Told anything else, the client takes it for served and complains.
+            return refusal(Refused(404, "no telemetry here"))
         if _holds_key(self.store, request):
             return None
         if self.open_pages and is_own_user(request):
