@@ -48,7 +48,7 @@ class PageGuard:
         if path.startswith("/-/static/"):
             return None  # the same in every copy of this program, and the login needs them
         if path.startswith("/sdk/"):
-            # Where W&B collects the client's telemetry. Told anything else, the client takes it for served and complains.
+            # Where W&B collects the client's telemetry; told anything else, the client thinks it served, and complains.
             return refusal(Refused(404, "no telemetry here"))
         if _holds_key(self.store, request):
             return None
