@@ -224,7 +224,7 @@ def update_run_state(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
         run = run_by_id(context, input["id"])
         if run["sweep_id"] is not None or run["state"] not in allowed.get(input["state"], ()):
-            raise Refused(400, f"a run cannot go from {run['state']} to {input['state']}")
+            raise Refused(400, f"invalid state transition: a run cannot go from {run['state']} to {input['state']}")
         db.execute("UPDATE runs SET state = ? WHERE id = ?", (input["state"], run["id"]))
     return {"success": True}
 
