@@ -2,12 +2,11 @@
 
 /* global uPlot */
 import { h } from "./dom.js";
-import { bytes, number, tick, duration } from "./format.js";
+import { nearest, plotSettings } from "./curve_settings.js";
+import { number, tick, duration } from "./format.js";
 import { css } from "./theme.js";
 
 const HEIGHT = 210;
-// Bytes are round in powers of two.
-const POWERS = Array.from({ length: 50 }, (_, i) => 2 ** i);
 const hovering = new EventTarget();
 
 /** Marks one run in every chart, table and graph of the page; null for none. */
@@ -108,7 +107,7 @@ export class CurveChart {
     this.plot?.destroy();
     this.body.replaceChildren();
     this.zoomed = false;
-    this.plot = new uPlot(this.settings(longest), data, this.body);
+    this.plot = new uPlot(plotSettings(this, longest, hover), data, this.body);
   }
 
   /** Names the curves under the title where nothing else on the page does: `options.key`. */
@@ -178,94 +177,6 @@ export class CurveChart {
           )
         : h("p", { class: "empty" }, "No points yet"),
     );
-  }
-
-  settings(longest) {
-    const ink = css("ink-2");
-    const grid = { stroke: css("grid"), width: 1 };
-    const font = `11px ${css("font")}`;
-    const { x, log, xLabel, yRange, xRange } = this.options;
-    const start = (range, low, high) => [range?.[0] ?? low, range?.[1] ?? high];
-    const time = x === "time";
-    return {
-      width: this.body.clientWidth,
-      height: this.height,
-      legend: { show: false },
-      padding: [10, 12, 0, 0],
-      scales: {
-        x: {
-          time: false,
-          distr: this.options.xLog ? 3 : 1,
-          ...(xRange && { range: (u, low, high) => start(xRange, low, high) }),
-        },
-        y: {
-          distr: log ? 3 : 1,
-          ...((yRange || !log) && { range: (u, low, high) => start(yRange, ...padded(low, high)) }),
-        },
-      },
-      series: [
-        {},
-        ...this.series.map((one) => ({
-          label: one.label,
-          stroke: one.color,
-          width: this.series.length > 40 ? 1 : 1.6,
-          dash: one.dash,
-          spanGaps: false,
-          points: { show: longest < 40, size: 5, fill: one.color, stroke: one.color },
-        })),
-      ],
-      axes: [
-        {
-          stroke: ink,
-          grid: { show: false },
-          ticks: { stroke: css("grid"), size: 4 },
-          font,
-          labelFont: font,
-          label: xLabel,
-          labelSize: 16,
-          size: 26,
-          space: 60,
-          values: (u, ticks) => ticks.map((v) => (v === null ? "" : time ? duration(v).split(" 00")[0] : tick(v))),
-        },
-        {
-          stroke: ink,
-          ticks: { show: false },
-          font,
-          grid: { ...grid, ...(log && { filter: decades }) },
-          filter: log ? decades : undefined,
-          ...(this.format === bytes && { incrs: POWERS }),
-          size: (u, values) => 14 + 6.2 * Math.max(3, ...(values ?? []).map((v) => String(v ?? "").length)),
-          space: 34,
-          values: (u, ticks) => ticks.map((v) => (v === null ? "" : this.tickFormat(v))),
-        },
-      ],
-      focus: { alpha: 0.22 },
-      cursor: {
-        focus: { prox: 24 },
-        points: { size: 7 },
-        drag: { x: true, y: false },
-        dataIdx: (u, i, index) => nearest(u.data[i], index),
-      },
-      hooks: {
-        setSeries: [
-          (u, i) => {
-            if (!this.quiet) hover(i === null ? null : this.series[i - 1]?.id);
-          },
-        ],
-        setCursor: [(u) => this.showTip(u)],
-        setSelect: [
-          (u) => {
-            if (u.select.width > 0) this.zoomed = true;
-          },
-        ],
-        ready: [
-          (u) =>
-            u.over.addEventListener("dblclick", () => {
-              this.zoomed = false;
-            }),
-        ],
-      },
-    };
   }
 
   showTip(u) {
@@ -338,28 +249,6 @@ export class CurveChart {
     this.plot?.destroy();
     this.root.remove();
   }
-}
-
-/** A tenth of room above and below; a flat line gets some, too. */
-function padded(low, high) {
-  if (low === null || low === undefined) return [0, 1];
-  if (low === high) return low === 0 ? [0, 1] : [low - Math.abs(low) / 10, high + Math.abs(low) / 10];
-  return uPlot.rangeNum(low, high, 0.1, true);
-}
-
-/** A logarithmic axis is marked at powers of ten, where it spans two of them. */
-function decades(u, splits) {
-  const whole = splits.map((v) => (Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9 ? v : null));
-  return whole.filter((v) => v !== null).length > 1 ? whole : splits;
-}
-
-/** The index of the value nearest to `index` that is there. */
-function nearest(values, index) {
-  for (let d = 0; d < values.length; d += 1) {
-    if (values[index - d] !== null && values[index - d] !== undefined) return index - d;
-    if (values[index + d] !== null && values[index + d] !== undefined) return index + d;
-  }
-  return null;
 }
 
 /** Exponential moving average, started without bias (as Adam's), so that the first points are not pulled to zero. */
