@@ -206,6 +206,8 @@ def test_the_public_api_reads_the_sweep(outcomes: dict[str, dict[str, Any]], scr
             state=sweep.state, best=best.config, loss=best.summary["loss"], runs=len(sweep.runs),
             expected=sweep.expected_run_count, method=sweep.config["method"], agents=len(sweep.agents()),
             listed=[found.id for found in wandb.Api().project("grid", "local").sweeps()],
+            finished=[found.id for found in wandb.Api().project("grid", "local").sweeps(filters={"state": "FINISHED"})],
+            running=[found.id for found in wandb.Api().project("grid", "local").sweeps(filters={"state": "RUNNING"})],
         )
         """,
         f"local/grid/{outcomes['grid']['sweep']}",
@@ -213,7 +215,7 @@ def test_the_public_api_reads_the_sweep(outcomes: dict[str, dict[str, Any]], scr
     assert seen["state"] == "FINISHED" and seen["method"] == "grid"
     assert seen["best"]["rate"] == 0.25 and seen["loss"] == pytest.approx(0.25 / 3)
     assert (seen["runs"], seen["expected"], seen["agents"]) == (4, 4, 2)
-    assert seen["listed"] == [outcomes["grid"]["sweep"]]
+    assert seen["listed"] == seen["finished"] == [outcomes["grid"]["sweep"]] and seen["running"] == []
 
 
 def test_a_function_runs_under_an_agent_in_the_same_process(script: Script) -> None:

@@ -105,3 +105,9 @@ def test_a_filter_of_many_names_is_answered(context: Context) -> None:
     names = [f"run{index}" for index in range(50_000)]
     page = run_list.page(context, {"id": 1}, json.dumps({"name": {"$in": names}}), None, 100, None)
     assert len(page["edges"]) == 41
+
+
+def test_what_a_sweep_or_a_collection_has_not_is_absent() -> None:
+    row = {"name": "x", "state": "FINISHED", "config_json": '{"method": "grid"}'}
+    assert filters.matching([row], {"state": "FINISHED", "config.method": "grid"}) == [row]
+    assert filters.matching([dict(row)], {"tags": "a"}) == filters.matching([dict(row)], {"summary_metrics.x": 1}) == []

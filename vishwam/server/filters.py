@@ -1,4 +1,4 @@
-"""W&B's filters and orders over runs: MongoDB's operators on columns, `config.knob.value`, `summary_metrics.name`."""
+"""W&B's filters and orders: MongoDB's operators on columns, `config.knob.value`, `summary_metrics.name`."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def value_of(row: Row, key: str) -> Any:
     if key in _COLUMNS:
         return row.get(_COLUMNS[key])
     if key == "tags":
-        return json.loads(row["tags_json"])
+        return json.loads(row.get("tags_json") or "[]")
     head, _, rest = key.partition(".")
     if head == "config":
         name = rest.removesuffix(".value")
@@ -59,7 +59,7 @@ def _inside_value(name: str) -> str:
 def _parsed(row: Row, column: str) -> Row:
     cache = f"_{column}"
     if cache not in row:
-        row[cache] = json.loads(row[column])
+        row[cache] = json.loads(row.get(column) or "{}")  # sweeps and collections have not all that runs have
     return row[cache]
 
 

@@ -201,7 +201,7 @@ def project_sweeps(
     project: Row, context: Context, after: str | None = None, first: int | None = None, filters: str | None = None
 ) -> Row:
     rows = context.all("SELECT * FROM sweeps WHERE project_id = ? ORDER BY id DESC", project["id"])
-    return connection(rows, first, after)
+    return connection(matching(rows, json_object("filters", filters)), first, after)
 
 
 @field("Project.totalSweeps")
