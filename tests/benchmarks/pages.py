@@ -4,6 +4,7 @@ First draw: from the address to the charts of the first screen, on a server that
 yet. Live: rows sent as the client sends them, to a page that is open.
 """
 
+import asyncio
 import base64
 import json
 import statistics
@@ -101,8 +102,7 @@ def _fill(folder: Path) -> None:
     number = world.run("live", {})
     world.log(number, list(_live_rows(0, LIVE_POINTS)))
     # What the server does within seconds of a run's end.
-    with store.transaction() as db:
-        thinned.keep(db, TRIALS + 1)
+    asyncio.run(thinned.keep(store))
     store.close()
 
 

@@ -170,10 +170,11 @@ async def reap_forever(store: Store) -> None:
             reap(store, now, since)
             while True:
                 with store.transaction() as db:
-                    found = history.finish_columns(db, 5) or thinned.keep(db, 2)
+                    found = history.finish_columns(db, 5)
                 if not found:
                     break
                 await asyncio.sleep(0)  # others first: this only makes the pages faster
+            await thinned.keep(store)
         except Exception as error:
             # A full disk is told of once, where clients hear of it.
             if not is_storage_failure(error):

@@ -12,6 +12,7 @@ import numpy as np
 from vishwam.server.web import Refused
 
 HISTORY, EVENTS = 0, 1
+THINNED = 2  # curves of ended runs, kept for the pages (pages/thinned.py)
 _TABLES = ("history", "events")
 CHUNK = 512  # lines a chunk of `series`
 _LOOK = 64  # lines between two looks whether a chunk is complete: most messages bring one line
@@ -144,6 +145,9 @@ def copy(db: sqlite3.Connection, source: int, target: int, end: int) -> None:
 
 def _forget_columns(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:
     """Drops the chunks from that of `line` on: they are made anew from the rows."""
+    if kind == HISTORY:
+        for table in ("series", "series_end"):
+            db.execute(f"DELETE FROM {table} WHERE run_id = ? AND kind = ?", (run_id, THINNED))
     if _columns_end(db, run_id, kind) > line:
         # Chunks begin anywhere, for a run that ended and went on left a short one.
         query = "SELECT max(first_line) FROM series WHERE run_id = ? AND kind = ? AND first_line <= ?"

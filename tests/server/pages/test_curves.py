@@ -1,3 +1,4 @@
+import asyncio
 import json
 import struct
 
@@ -138,19 +139,28 @@ def test_thinned_curves_are_kept_until_the_run_goes_on(tmp_path):
     def keep():
         with store.transaction() as db:
             history.finish_columns(db, 5)
-            return thinned.keep(db, 5)
+        asyncio.run(thinned.keep(store))
 
     def read():
         db = store.reader()
         return thinned.read(db, db.execute("SELECT * FROM runs").fetchall(), ["loss"])
 
-    assert keep() == 0 and read() == {}, "it still runs"
+    keep()
+    assert read() == {}, "it still runs"
     world.set(number, state="finished")
-    assert keep() == 1 and keep() == 0
+    keep()
     x, y = read()["r", "loss"]
     assert len(x) <= thinned.POINTS and x[y.argmax()] == 2 * 777 and x[-1] == 2 * (len(rows) - 1)
     world.log(number, rows[:10])
     assert read() == {}, "what is kept is no longer all"
-    assert keep() == 1 and read()["r", "loss"][0][-1] == 2 * (len(rows) - 1)
+    keep()
+    assert read()["r", "loss"][0][-1] == 2 * (len(rows) - 1)
     assert list(history.series(store.reader(), number, ["loss"])["loss"][0]) == list(range(len(rows) + 10))
+    # Another process takes it over, and writes as many lines anew.
+    with store.transaction() as db:
+        lines = [json.dumps({"_step": i, "train/step": i, "loss": 1.0}) for i in range(len(rows) + 10)]
+        history.append(db, number, history.HISTORY, len(rows) + 10, 0, lines)
+    assert read() == {}
+    keep()
+    assert set(read()["r", "loss"][1]) == {1.0}
     store.close()

@@ -9,45 +9,54 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from starlette.concurrency import run_in_threadpool
 
 from vishwam.server import history
 from vishwam.server.pages import curves
+from vishwam.server.store import Store
 
-KIND = 2
+KIND = history.THINNED
 POINTS = curves.POINTS // 2
 LONG = 2 * POINTS  # shorter ones are read as they are
 
 
-def keep(db: sqlite3.Connection, limit: int) -> int:
-    """Thins up to `limit` runs that have ended; returns how many it found. Inside a transaction."""
-    rows = db.execute(
+async def keep(store: Store) -> None:
+    """Thins the runs that have ended since, one after the other; the reading, which may be long, off the event loop."""
+    for row in _ended(store.reader()):
+        found = await run_in_threadpool(_thin, store, row)
+        with store.transaction() as db:
+            _write(db, row, found)
+
+
+def _ended(db: sqlite3.Connection) -> list[sqlite3.Row]:
+    return db.execute(
         "SELECT runs.* FROM runs LEFT JOIN series_end s ON s.run_id = runs.id AND s.kind = ? "
         "WHERE runs.state NOT IN ('pending', 'running', 'preempting') AND runs.deleted_at IS NULL "
-        "AND history_lines > ? AND coalesce(s.line, 0) != history_lines LIMIT ?",
-        (KIND, LONG, limit),
+        "AND history_lines > ? AND coalesce(s.line, 0) != history_lines",
+        (KIND, LONG),
     ).fetchall()
-    for row in rows:
-        known = "SELECT DISTINCT key FROM series WHERE run_id = ? AND kind = ?"
-        keys = [key for (key,) in db.execute(known, (row["id"], history.HISTORY))]
-        found = curves.curve(db, row, keys, "step", points=POINTS)
-        db.execute("DELETE FROM series WHERE run_id = ? AND kind = ?", (row["id"], KIND))
-        db.executemany(
-            "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    row["id"],
-                    KIND,
-                    key,
-                    row["history_lines"],
-                    len(x),
-                    x.astype("<f8").tobytes(),
-                    y.astype("<f8").tobytes(),
-                )
-                for key, x, y in found
-            ],
-        )
-        db.execute("INSERT OR REPLACE INTO series_end VALUES (?, ?, ?)", (row["id"], KIND, row["history_lines"]))
-    return len(rows)
+
+
+def _thin(store: Store, row: sqlite3.Row) -> list[tuple[str, np.ndarray, np.ndarray]]:
+    db = store.reader()
+    known = "SELECT DISTINCT key FROM series WHERE run_id = ? AND kind = ?"
+    keys = [key for (key,) in db.execute(known, (row["id"], history.HISTORY))]
+    return curves.curve(db, row, keys, "step", points=POINTS)
+
+
+def _write(db: sqlite3.Connection, row: sqlite3.Row, found: list[tuple[str, np.ndarray, np.ndarray]]) -> None:
+    """Inside a transaction. A run deleted meanwhile has no place for it."""
+    if not db.execute("SELECT 1 FROM runs WHERE id = ?", (row["id"],)).fetchone():
+        return
+    db.execute("DELETE FROM series WHERE run_id = ? AND kind = ?", (row["id"], KIND))
+    db.executemany(
+        "INSERT INTO series VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [
+            (row["id"], KIND, key, row["history_lines"], len(x), *(part.astype("<f8").tobytes() for part in (x, y)))
+            for key, x, y in found
+        ],
+    )
+    db.execute("INSERT OR REPLACE INTO series_end VALUES (?, ?, ?)", (row["id"], KIND, row["history_lines"]))
 
 
 def read(
