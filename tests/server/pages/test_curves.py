@@ -1,6 +1,7 @@
 import asyncio
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -139,7 +140,9 @@ def test_thinned_curves_are_kept_until_the_run_goes_on(tmp_path):
     def keep():
         with store.transaction() as db:
             history.finish_columns(db, 5)
-        asyncio.run(thinned.keep(store))
+        # On a thread: the browser's tests leave an event loop running on this one.
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, thinned.keep(store)).result()
 
     def read():
         db = store.reader()

@@ -210,6 +210,7 @@ def test_a_report_in_one_file_draws_all_without_a_server(site, page, filled, tmp
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''In-a-file.html"
     file = tmp_path / "report.html"
     file.write_bytes(answer.body())
+    page.goto("about:blank")  # the live page asks on until it is left
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(file.as_uri())
