@@ -63,7 +63,7 @@ wanted_runs = st.recursive(
 orders = st.lists(st.tuples(st.sampled_from(["", "+", "-"]), st.sampled_from(KEYS)), max_size=2)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(wanted=wanted_runs, order=orders, first=st.sampled_from([1, 5, 100]))
 def test_pages_joined_are_what_python_finds(context: Context, wanted: Any, order: Any, first: int) -> None:
     by = ",".join(sign + key for sign, key in order) or None
