@@ -10,7 +10,8 @@ from vishwam.server.history import lookup, number
 from vishwam.server.web import Refused
 
 MAX_PATTERN = 1000
-_COLUMNS = {
+# Names in filters and orders -> keys of the row.
+COLUMNS = {
     "display_name": "display_name",
     "displayName": "display_name",
     "state": "state",
@@ -26,7 +27,7 @@ _COLUMNS = {
     "sweep": "sweep_name",
     "host": "host",
     "notes": "notes",
-    "version_index": "place",
+    "version_index": "place",  # of an artifact in a collection
     "versionIndex": "place",
 }
 Row = dict[str, Any]
@@ -34,8 +35,8 @@ Row = dict[str, Any]
 
 def value_of(row: Row, key: str) -> Any:
     """What a filter or an order means by `key`: a column, tags, `config.x`, `summary_metrics.x`; None when absent."""
-    if key in _COLUMNS:
-        return row.get(_COLUMNS[key])
+    if key in COLUMNS:
+        return row.get(COLUMNS[key])
     if key == "tags":
         return json.loads(row.get("tags_json") or "[]")
     head, _, rest = key.partition(".")

@@ -8,26 +8,11 @@ from vishwam.server.filters import Row, timestamp
 from vishwam.server.graphql import Context, connection
 from vishwam.server.runs import json_object
 
-# Names in filters and orders -> expression, and whether it is a time; the other columns are texts.
-_TEXTS = {
-    "display_name": "runs.display_name",
-    "displayName": "runs.display_name",
-    "state": "runs.state",
-    "name": "runs.name",
-    "group": "runs.group_name",
-    "jobType": "runs.job_type",
-    "job_type": "runs.job_type",
-    "username": "users.name",
-    "sweep": "sweeps.name",
-    "host": "runs.host",
-    "notes": "runs.notes",
-}
-_TIMES = {
-    "created_at": "runs.created_at",
-    "createdAt": "runs.created_at",
-    "heartbeat_at": "runs.heartbeat_at",
-    "heartbeatAt": "runs.heartbeat_at",
-}
+# Names in filters and orders -> expression; times are numbers, the other columns texts.
+_JOINED = {"username": "users.name", "sweep_name": "sweeps.name"}
+_RUN_COLUMNS = {name: column for name, column in run_filters.COLUMNS.items() if column != "place"}
+_TIMES = {name: f"runs.{column}" for name, column in _RUN_COLUMNS.items() if column in ("created_at", "heartbeat_at")}
+_TEXTS = {name: _JOINED.get(column, f"runs.{column}") for name, column in _RUN_COLUMNS.items() if name not in _TIMES}
 _RANGES = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _MAX_VALUES = 10_000  # SQLite takes 32,766 in one statement
 _FROM = """FROM runs LEFT JOIN sweeps ON sweeps.id = sweep_id LEFT JOIN users ON users.id = user_id
