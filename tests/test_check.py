@@ -120,7 +120,6 @@ def test_a_mistyped_knob_is_named_by_the_command_itself(tmp_path):
             ["sweep.yaml:7", "learning_rate=-0.00", "above 0"],
         ),
         ("  position:\n    value: rope\n  position:\n    value: place\n", ["sweep.yaml:9", "already on line 7"]),
-        ("  tokenizer:\n    value: charcters\n", ["sweep.yaml:8", "'charcters'", "did you mean 'characters'"]),
         ("  batch_size:\n    value: 100000000\n", ["sweep.yaml:8", "needs about", "host memory", "batch_size"]),
     ],
 )
@@ -128,6 +127,18 @@ def test_a_wrong_knob_is_named_with_its_line(tmp_path, capsys, parameters, words
     method = "random" if "min:" in parameters or "distribution" in parameters else "grid"
     message = complaint(tmp_path, with_parameters(parameters).replace("grid", method), capsys)
     assert all(word in message for word in words), message
+
+
+def test_a_wrong_tokenizer_is_named_without_waiting_for_a_network(tmp_path):
+    """In a process of its own: the hub's client looks at the environment once."""
+    file = tmp_path / "sweep.yaml"
+    file.write_text(with_parameters("  tokenizer:\n    value: charcters\n"))
+    done = subprocess.run(
+        [sys.executable, "-m", "vishwam.cli", "check", str(file)], capture_output=True, text=True, cwd=ROOT, timeout=40
+    )
+    assert done.returncode == 2
+    for words in ("sweep.yaml:8", "'charcters'", "did you mean 'characters'"):
+        assert words in done.stderr
 
 
 @pytest.mark.parametrize(

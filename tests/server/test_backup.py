@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sqlite3
-import tarfile
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -66,8 +66,8 @@ def test_a_backup_of_a_server_at_work_holds_what_was_acknowledged_and_is_whole(
     assert "3 runs" in capsys.readouterr().out
     assert target.stat().st_mode & 0o077 == 0, "it holds keys"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "data"]
-    with tarfile.open(target) as tar:
-        tar.extractall(tmp_path / "restored", filter="data")
+    (tmp_path / "restored").mkdir()
+    subprocess.run(["tar", "-xf", target, "-C", tmp_path / "restored"], check=True)
     with serving(tmp_path / "restored") as talk:
         assert talk.address.api_key == key
         for run, least in before.items():

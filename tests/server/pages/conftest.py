@@ -59,7 +59,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
+# For as long as it is open, an event loop runs in this thread: no longer than for the tests of the pages.
+@pytest.fixture(scope="package")
 def chrome() -> Iterator[Any]:
     if chromium() is None:
         pytest.skip("no Chromium on this machine")
