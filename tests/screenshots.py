@@ -116,8 +116,9 @@ def main() -> None:
         from vishwam import state
 
         report, sweep = newest_math_sweep(state.folder() / "server")
-        for url, name in ((report, "report.png"), (sweep, "sweep.png")):
-            take(opened, url, PICTURES / name, full=True, height=900)
+        # As much of each as a reader of the README looks at.
+        for url, name, height in ((report, "report.png", 2600), (sweep, "sweep.png", 1400)):
+            take(opened, url, PICTURES / name, height=height)
             print(PICTURES / name)
 
 
