@@ -177,8 +177,9 @@ def test_failed_and_crashed_trials_are_no_results_and_not_repeated(talk: Talk) -
         finish(talk, project, command["run_id"], x, exitcode=int(x < 0.4))
     assert look(talk, project, sweep)["bestLoss"] == min(x for x in points if x >= 0.4)
     late = points[12:]
-    assert sum(x >= 0.4 for x in late) >= 8, "the failures are remembered as bad places"
-    assert min(abs(x - 0.4) for x in late) < 0.03, "and the best place beside them is found"
+    # Of a hundred seeds the worst had 10 and 0.05; a random search has both of these once in seven.
+    assert sum(x >= 0.4 for x in late) >= 9, "the failures are remembered as bad places"
+    assert min(abs(x - 0.4) for x in late) < 0.08, "and the best place beside them is found"
 
 
 def test_a_metric_that_is_only_in_the_summary_counts(talk: Talk) -> None:
