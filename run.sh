@@ -70,7 +70,8 @@ case "${1:-}" in
   test)
     shift
     set_up dev
-    exec .venv/bin/python -m pytest "$@"
+    # A file's tests share servers and compiled programs, so files are what is dealt out.
+    exec .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
     ;;
   benchmark)
     shift

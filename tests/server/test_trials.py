@@ -177,7 +177,7 @@ def test_failed_and_crashed_trials_are_no_results_and_not_repeated(talk: Talk) -
         finish(talk, project, command["run_id"], x, exitcode=int(x < 0.4))
     assert look(talk, project, sweep)["bestLoss"] == min(x for x in points if x >= 0.4)
     late = points[12:]
-    # Of a hundred seeds the worst had 10 and 0.05; a random search has both of these once in seven.
+    # Of a hundred seeds the worst had 10 and 0.05; a random search has both of these once in six.
     assert sum(x >= 0.4 for x in late) >= 9, "the failures are remembered as bad places"
     assert min(abs(x - 0.4) for x in late) < 0.08, "and the best place beside them is found"
 
