@@ -144,7 +144,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
     train(tokenizer, tmp_path, after)
     assert sorted([*before.rows, *after.rows]) == list(whole[1].rows)
     for step, row in (before.rows | after.rows).items():
-        for name in ("validation/loss", "interpolate/exact_match"):
+        for name in ("train/tokens", "validation/loss", "interpolate/exact_match"):
             assert row.get(name) == whole[1].rows[step].get(name)
     assert before.stored + after.stored == whole[1].stored
     for resumed, uninterrupted in zip(

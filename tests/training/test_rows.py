@@ -60,3 +60,14 @@ def test_utilisation_is_a_fraction_of_the_devices_peak(clock):
     rows.flush()
     rows.write(2)
     assert journal.rows[1]["train/mfu"] == pytest.approx(0.25)
+
+
+def test_tokens_are_counted_over_rows_and_on_from_a_resume(clock):
+    journal = Journal()
+    rows = Rows(journal, log_every=2, peak_flops=None, tokens=1000)
+    for step, tokens in ((2, 100), (4, 70)):
+        rows.collect(step, dispatch(), tokens=tokens, flops=1e6)
+        rows.flush()
+        rows.write(step)
+    assert [row["train/tokens"] for row in journal.rows] == [1100, 1170]
+    assert rows.tokens == 1170, "what a checkpoint of step 4 keeps"

@@ -8,6 +8,8 @@ STEP = "train/step"
 TRAIN_LOSS = "train/loss"
 LEARNING_RATE = "train/learning_rate"
 GRADIENT_NORM = "train/gradient_norm"
+# Those trained on since the first step, padding apart: an axis to compare batch sizes over.
+TOKENS = "train/tokens"
 TOKENS_PER_SECOND = "train/tokens_per_second"
 FLOPS_PER_SECOND = "train/flops_per_second"
 MFU = "train/mfu"
@@ -40,6 +42,7 @@ OTHERS = (
     STEP,
     LEARNING_RATE,
     GRADIENT_NORM,
+    TOKENS,
     TOKENS_PER_SECOND,
     FLOPS_PER_SECOND,
     MFU,

@@ -53,10 +53,11 @@ def train(
     data = iter(
         training_batches(experiment.data.train_source(), tokenizer, loop.batch_size, loop.seed, 0, loop.length_buckets)
     )
-    best_loss = float("inf")
+    best_loss, trained_on = float("inf"), 0
     if restored := checkpoints.restore(state, data):
         state, data, metadata = restored
         best_loss = metadata["best_loss"]
+        trained_on = metadata.get("tokens", 0)  # Checkpoints of earlier releases do not say.
         say(f"  continuing from step {metadata['step']}")
     step = int(state.step)
     knobs = dataclasses.replace(experiment.knobs, steps=loop.steps).on_device()
@@ -69,13 +70,14 @@ def train(
 
     suite = Suite(experiment.data, tokenizer, graphdef, loop.max_answer_tokens, loop.length_buckets, check)
     peak_flops = peak_flops_per_second(jax.devices()[0].device_kind, config.compute_dtype)
-    rows = Rows(run, loop.log_every, peak_flops)
+    rows = Rows(run, loop.log_every, peak_flops, trained_on)
     measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
     looking_up = False
 
     def save(score: float | None) -> None:
         metrics = None if score is None else {SCORE: score}
-        checkpoints.save(step, state, data, {"step": step, "run": run.id, "best_loss": best_loss}, metrics)
+        metadata = {"step": step, "run": run.id, "best_loss": best_loss, "tokens": rows.tokens}
+        checkpoints.save(step, state, data, metadata, metrics)
 
     def send(step: int, evaluation: Mapping[str, Any]) -> None:
         run.checkpoint(checkpoints.folder / str(step), step, evaluation[SCORE] <= best_loss, evaluation)

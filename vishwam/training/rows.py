@@ -23,8 +23,10 @@ class Rows:
     device never waits for the host.
     """
 
-    def __init__(self, run: Run, log_every: int, peak_flops: float | None):
-        """peak_flops: FLOP/s of the device at its best, None where that is not known."""
+    def __init__(self, run: Run, log_every: int, peak_flops: float | None, tokens: int = 0):
+        """peak_flops: FLOP/s of the device at its best, None where that is not known; tokens: those trained on before
+        a resume, padding apart.
+        """
         self._run = run
         self._log_every = log_every
         self._memory = MemoryMonitor()
@@ -33,6 +35,7 @@ class Rows:
         self._step = -1
         self._losses: list[float] = []
         self._latest: dict[str, float] = {}
+        self.tokens = tokens  # By the newest dispatch taken in.
         self._tokens = 0
         self._flops = 0.0
         self._peak_flops = peak_flops
@@ -71,6 +74,7 @@ class Rows:
             )
         self._until = time.perf_counter()
         self._step = step
+        self.tokens += tokens
         self._tokens += tokens
         self._flops += flops
         self._losses.extend(values["loss"].tolist())
@@ -91,9 +95,9 @@ class Rows:
 
     def write(self, step: int, more: Mapping[str, Any] | None = None) -> None:
         """Writes a row: train metrics since the last one, `more`, and memory when it is due."""
-        row: dict[str, Any] = {}
+        row: dict[str, Any] = {names.TOKENS: self.tokens}
         if self._losses:
-            row = {names.TRAIN_LOSS: self.loss, **self._latest}
+            row |= {names.TRAIN_LOSS: self.loss, **self._latest}
             if self._since is not None:
                 seconds = max(self._until - self._since, 1e-9)
                 row[names.TOKENS_PER_SECOND] = self._tokens / seconds
