@@ -104,6 +104,8 @@ def test_an_override_takes_the_type_that_the_code_declares(tmp_path, override, v
     ("override", "words"),
     [
         ("learning_rte=0.1", ["learning_rte", "did you mean 'learning_rate'"]),
+        ("zzz=1", ["unknown knob 'zzz'; the knobs are learning_rate, steps, num_layers,"]),
+        ("model=1", ["'model' is no knob", "trial.gin:15 binds Trial.model"]),
         ("steps=1.5", ["steps=1.5", "a whole number", "trial.gin:3"]),
         ("steps=True", ["steps=True", "a whole number"]),
         ("steps=ten", ["steps=ten", "a whole number"]),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from data_pipelines import BadInput as BadData
 from vishwam import config
 from vishwam.errors import BadInput
-from vishwam.knobs import Knob, nearest
+from vishwam.knobs import Knob, nearest, unknown
 from vishwam.monitoring.memory import device_limit
 from vishwam.tracking import metrics, sweep_file
 from vishwam.tracking.sweep_file import Parameter, SweepFile
@@ -137,7 +137,7 @@ def _load(
 def _check_parameter(parameter: Parameter, base: config.Loaded, fixed: Sequence[str]) -> None:
     name = parameter.name
     if name not in base.declared:
-        raise BadInput(f"{parameter.place}: unknown knob '{name}'{nearest(name, base.declared)}")
+        raise BadInput(f"{parameter.place}: {unknown(name, base.declared)}")
     if any(override.startswith(f"{name}=") for override in fixed):
         raise BadInput(f"{parameter.place}: '{name}' is already set in the command")
     knob = base.declared[name]

@@ -20,7 +20,7 @@ import gin
 from gin import config_parser
 
 from vishwam.errors import BadInput
-from vishwam.knobs import Knob, convert, kind_of, nearest
+from vishwam.knobs import Knob, convert, kind_of, nearest, unknown
 
 # The dataclasses that Gin files may configure, the experiment's own first.
 CONFIGURABLES = (
@@ -231,7 +231,10 @@ class _Reader:
         if name in self._constants:
             files = " or ".join(sorted({knob.file for knob in self.knobs.values()})) or "the Gin file"
             raise BadInput(f"'{name}' is no knob: {self._constants[name]} sets it; declare it at the top of {files}")
-        raise BadInput(f"unknown knob '{name}'{nearest(name, self.knobs)}")
+        for (_, cls, field), binding in self._bindings.items():
+            if field == name:
+                raise BadInput(f"'{name}' is no knob: {binding.place} binds {cls}.{name}; give it a macro there to set it")
+        raise BadInput(unknown(name, self.knobs))
 
     def _type_knobs(self) -> None:
         """Gives each knob the type of the fields that it sets, and proves that it sets one."""

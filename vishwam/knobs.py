@@ -53,6 +53,12 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+def unknown(name: str, knobs: Iterable[str]) -> str:
+    """The complaint about `name`, with the nearest knob or, when none is near, all of them."""
+    known = list(knobs)
+    return f"unknown knob '{name}'" + (nearest(name, known) or f"; the knobs are {', '.join(known)}")
+
+
 def read_text(text: str, kind: Any) -> Any:
     """The Python value that `text` spells: itself where `kind` takes text, else a literal.
 
