@@ -233,7 +233,7 @@ class _Reader:
             raise BadInput(f"'{name}' is no knob: {self._constants[name]} sets it; declare it at the top of {files}")
         for (_, cls, field), binding in self._bindings.items():
             if field == name:
-                raise BadInput(f"'{name}' is no knob: {binding.place} binds {cls}.{name}; give it a macro there to set it")
+                raise BadInput(f"'{name}' is no knob: {binding.place} binds {cls}.{name}; give it a macro")
         raise BadInput(unknown(name, self.knobs))
 
     def _type_knobs(self) -> None:
