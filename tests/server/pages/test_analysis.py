@@ -186,3 +186,35 @@ def test_agents_storage_and_what_went_wrong_are_on_the_page(site, page, swept):
     page.locator("#scatters figure").first.scroll_into_view_if_needed()
     shapes = {point["id"]: point["symbol"] for point in until(lambda: drawn(page, "#scatters .parallel"))}
     assert shapes == {"run00000": "circle", "run00001": "circle", "run00002": "rect", "run00003": "diamond"}
+
+
+def test_what_a_brush_does_is_done_from_the_keyboard(site, page, swept):
+    page.goto(f"{site.url}/local/analysed/sweeps/abcd1234")
+    until(lambda: min(ink(page, "#parallel", COLORS)) > 100)
+    page.locator("summary", has_text="Choose runs by value").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("position rope").focus()
+    page.keyboard.press("Space")
+    dimmed = page.locator("#trials tr.dim")
+    until(lambda: dimmed.count() == 3)
+    assert "3 chosen" not in page.locator("#trial-tools").inner_text()
+    page.keyboard.press("Space")
+    until(lambda: dimmed.count() == 0)
+    rates = sorted(run["value"][0] for run in until(lambda: scattered(page, "learning_rate")))
+    low = page.get_by_label("learning_rate from")
+    low.focus()
+    page.keyboard.type(str(rates[1] * 0.999))
+    page.keyboard.press("Enter")
+    until(lambda: dimmed.count() == 1)
+    # Taken back with everything else that is chosen.
+    page.get_by_role("button", name="Clear").focus()
+    page.keyboard.press("Enter")
+    until(lambda: dimmed.count() == 0)
+    until(lambda: low.input_value() == "")
+
+
+def scattered(page, knob):
+    script = """(name) => [...document.querySelectorAll("#scatters .parallel")].map((one) => one.graph)
+        .find((one) => one.made?.getOption().xAxis[0].name === name)?.made.getOption().series[0].data"""
+    page.locator("#scatters figure").first.scroll_into_view_if_needed()
+    return page.evaluate(script, knob)

@@ -3,9 +3,10 @@
 import { h, page } from "./dom.js";
 import { post } from "./api.js";
 import { bestSoFar } from "./progress.js";
-import { Graph, scatter } from "./graphs.js";
+import { Graph, axisOf, scatter } from "./graphs.js";
 import { Parallel } from "./parallel.js";
 import { importanceTable } from "./importance.js";
+import { Ranges } from "./ranges.js";
 import { recall, remember } from "./memory.js";
 import { isShown, onSelect, select, selected } from "./selection.js";
 import { runAddress } from "./table.js";
@@ -32,17 +33,18 @@ export class Analysis {
     Object.assign(this, { how: "last", count: 5, logs: {}, hidden: [], ...kept });
     this.parts = {
       parallel: h("div", { id: "parallel", class: "parallel" }),
-      axes: h("div", { class: "chips axes", "aria-label": "Axes" }),
+      axes: h("div", { class: "chips axes", role: "group", "aria-label": "Axes" }),
+      ranges: h("details", { class: "more" }),
       importance: h("div", { class: "card", id: "importance" }),
       best: h("div", { class: "parallel", id: "best" }),
       grid: h("div", { class: "scatters", id: "scatters" }),
       two: h("div", { class: "parallel", id: "two" }),
       twoTools: h("div", { class: "tools" }),
     };
-    const { parallel, axes, importance, best, grid, two, twoTools } = this.parts;
+    const { parallel, axes, ranges, importance, best, grid, two, twoTools } = this.parts;
     const heading = (text) => h("h3", {}, text);
     host.replaceChildren(
-      h("div", { class: "card" }, parallel, axes),
+      h("div", { class: "card" }, parallel, axes, ranges),
       h(
         "div",
         { class: "columns analysis" },
@@ -54,7 +56,13 @@ export class Analysis {
       h("div", { class: "heading" }, heading("Any two"), twoTools),
       h("div", { class: "card" }, two),
     );
-    this.parallel = new Parallel(parallel, { onSelect: (ids) => select(ids, this.parallel) });
+    this.parallel = new Parallel(parallel, {
+      onSelect: (ids) => {
+        this.ranges.read(this.parallel.intervals());
+        select(ids, this.parallel);
+      },
+    });
+    this.ranges = new Ranges(ranges, this.parallel);
     const open = (id) => location.assign(runAddress(id));
     this.best = new Graph(best, { height: 236, onClick: open });
     this.two = new Graph(two, { height: 300, onClick: open });
@@ -165,7 +173,13 @@ export class Analysis {
   /** Under the parallel coordinates: which knobs are axes, and which axes are logarithmic. */
   drawAxes() {
     const columns = this.columns();
-    if (columns.length > 1 && this.scored.length) this.parallel.show(this.scored, columns);
+    if (columns.length > 1 && this.scored.length) {
+      this.parallel.show(this.scored, columns);
+      this.ranges.show(
+        columns,
+        columns.map((column) => axisOf(this.scored.map(column.value), column.log)),
+      );
+    }
     const chips = [...this.knobs, this.metric].filter(Boolean).map((name) => {
       const column = columns.find((one) => one.name === name);
       const values = column ? this.scored.map(column.value) : [];

@@ -36,6 +36,12 @@ export class Parallel extends Graph {
       this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId, intervals: [] });
   }
 
+  /** Brushes an axis as a pointer does. intervals: [[low, high]] in its own values, places among the words of one. */
+  brush(dim, intervals) {
+    const axis = this.intervals()[dim];
+    if (axis) this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId: axis.parallelAxisId, intervals });
+  }
+
   show(runs, columns) {
     const state = JSON.stringify([
       columns.map(({ name, log, inverted }) => [name, log, inverted]),
