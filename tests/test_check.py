@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from vishwam import check, cli, config
+from vishwam import check, cli, config, tokenizers
 from vishwam.errors import BadInput
 from vishwam.training import memory
 
@@ -38,7 +38,7 @@ command:
 @pytest.fixture(autouse=True)
 def at_root(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(check, "_hub_answers", lambda: False)
+    monkeypatch.setattr(tokenizers, "_hub_answers", lambda: False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("VISHWAM_HOME", str(tmp_path / "home"))
 

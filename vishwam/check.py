@@ -7,11 +7,7 @@ it, and that every value is of its type and in its range. Of the corners of the 
 
 import argparse
 import dataclasses
-import functools
-import os
 import re
-import socket
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +17,7 @@ from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import Knob, nearest, unknown
 from vishwam.monitoring.memory import device_limit
+from vishwam.tokenizers import open_tokenizer
 from vishwam.tracking import metrics, sweep_file
 from vishwam.tracking.sweep_file import Parameter, SweepFile
 
@@ -219,7 +216,7 @@ def prove(experiment: Any) -> tuple[int, int]:
     from vishwam.training import loop, memory
 
     try:
-        tokenizer = _tokenizer(experiment.tokenizer)
+        tokenizer = open_tokenizer(experiment.tokenizer)
         _check_lengths(experiment.data, experiment.loop.length_buckets, tokenizer)
         model = loop.model_config(experiment, tokenizer)
         parameters = memory.parameter_count(model)
@@ -242,28 +239,6 @@ def _check_lengths(data: Any, length_buckets: Sequence[int], tokenizer: "MathTok
     for split in ("train", "validation"):
         source = data.mixture(split)
         make_batch([source[index] for index in range(QUESTIONS_TRIED)], tokenizer, length_buckets)
-
-
-@functools.cache
-def _tokenizer(wanted: Any) -> "MathTokenizer":
-    from vishwam import state, trial
-
-    if wanted.name != "characters" and not Path(wanted.name).is_dir() and not _hub_answers():
-        # Without it the hub's client tries for most of a minute; what it has stored it still finds.
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        return trial.open_tokenizer(wanted, state.folder())
-    except BadData as error:
-        raise BadInput(f"{error}{nearest(wanted.name, ('characters',))}") from None
-
-
-def _hub_answers() -> bool:
-    host = urllib.parse.urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
-    try:
-        socket.create_connection((host, 443), timeout=2).close()
-    except OSError:
-        return False
-    return True
 
 
 def _size(count: float) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data_pipelines.tokenizer import MathTokenizer, load_tokenizer, make_character_tokenizer
 from vishwam import check, config, environment, state
 from vishwam.errors import BadInput
+from vishwam.tokenizers import open_tokenizer
 from vishwam.training.interruption import Interrupted, Interruption
 
 if TYPE_CHECKING:
     from vishwam.tracking.run import Run
     from vishwam.training.checkpoint import Checkpoints
-    from vishwam.training.experiment import Experiment, TokenizerConfig
+    from vishwam.training.experiment import Experiment
 
 # What a slow line carries in the seconds that an interrupted trial has left.
 LAST_UPLOAD_BYTES = 64_000_000
@@ -35,7 +35,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
     experiment = loaded.experiment
     check.prove(experiment)
     home = state.folder()
-    tokenizer = open_tokenizer(experiment.tokenizer, home)
+    tokenizer = open_tokenizer(experiment.tokenizer)
     connect()
 
     import jax
@@ -175,22 +175,3 @@ def send_newest(writer: "Run", checkpoints: "Checkpoints") -> None:
     folder = checkpoints.folder / str(newest)
     if sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) <= LAST_UPLOAD_BYTES:
         writer.checkpoint(folder, newest, best=False, metadata={"step": newest})
-
-
-def open_tokenizer(wanted: "TokenizerConfig", home: Path) -> MathTokenizer:
-    """The tokeniser of an experiment; the byte-level one is made on first use.
-
-    Raises:
-        BadInput: no such tokeniser.
-    """
-    name = wanted.name
-    if name == "characters":
-        made = home / "tokenizers" / "characters"
-        if not (made / "tokenizer_config.json").exists():
-            # Two trials may begin at once: each makes its own, and the rename of the first wins.
-            temporary = made.with_name(f"characters.{os.getpid()}")
-            make_character_tokenizer(temporary)
-            with contextlib.suppress(OSError):
-                temporary.rename(made)
-        name = str(made)
-    return load_tokenizer(name, wanted.reverse_digits)
