@@ -72,7 +72,7 @@ def test_importance_finds_the_knob_that_matters():
     found = importance(*spread(80, ["kind", "weak", "strong"]), maximize=False)
     assert found["rows"][0]["knob"] == "strong"
     assert found["rows"][0]["importance"] > 0.5
-    assert next(row for row in found["rows"] if row["knob"] == "kind")["correlation"] is None
+    assert abs(next(row for row in found["rows"] if row["knob"] == "kind")["correlation"]) < 0.3
 
 
 def test_correlation_is_spearmans():
@@ -110,3 +110,17 @@ def test_a_formula_can_hold_no_markup(latex, found):
 def test_what_counts_as_a_formula_in_markdown():
     for text, count in {"$x$ and $y$": 2, "$5 and $6": 0, "$$\na\n$$": 1, "`$x$`": 0, r"\$x\$": 0, "$ x $": 0}.items():
         assert report.markdown(text).count("<math") == count, text
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_the_correlation_of_a_knob_of_words_is_that_of_its_telling_word(maximize):
+    scores = [0.1, 2.0, 0.2, 1.9, 2.2, 2.1]
+    words = ["place", "rope", "place", "rope", None, "none"]
+    runs = [{"id": str(i), "live": False, "config": {"position": word}} for i, word in enumerate(words)]
+    (row,) = importance(runs, ["position"], {str(i): score for i, score in enumerate(scores)}, maximize)["rows"]
+    known = [(word == "place", score) for word, score in zip(words, scores, strict=True) if word]
+    assert row["value"] == "place"
+    assert row["correlation"] == pytest.approx(spearmanr(*zip(*known, strict=True)).statistic, abs=1e-3)
+    # Of two words one says as much as the other: the better one is named.
+    (row,) = importance(runs[:4], ["position"], {str(i): score for i, score in enumerate(scores)}, maximize)["rows"]
+    assert row["value"] == ("rope" if maximize else "place")

@@ -13,14 +13,19 @@ FEWEST_TRIALS = 10
 def importance(found: Sequence[dict], knobs: Sequence[str], scores: Mapping[str, float], maximize: bool) -> dict:
     """Of the runs that ended and have a score, by their ids.
 
-    {'trials': n, 'rows': [{knob, importance (share, or None), correlation in [-1, 1] or None}]}, strongest first.
+    {'trials': n, 'rows': [{knob, value, importance (share, or None), correlation in [-1, 1] or None}]}, the strongest
+    first.
 
     Below FEWEST_TRIALS finished trials importance is None: the method compares the best tenth with the rest, and
-    there is no tenth. Correlation is Spearman's; None for a knob without an order.
+    there is no tenth. Correlation is Spearman's; of a knob of words it is that of being `value`, the word with the
+    strongest, and of two as strong the better one. None where nothing differs.
     """
     scored = [run for run in found if run["id"] in scores and not run["live"]]
     values = [scores[run["id"]] for run in scored]
-    rows = [{"knob": knob, "importance": None, "correlation": _spearman(scored, knob, values)} for knob in knobs]
+    rows: list[dict] = []
+    for knob in knobs:
+        value, correlation = _correlation(scored, knob, values, maximize)
+        rows.append({"knob": knob, "value": value, "importance": None, "correlation": correlation})
     if len(scored) >= FEWEST_TRIALS:
         shares = _ped_anova(scored, knobs, values, maximize)
         for row in rows:
@@ -36,9 +41,24 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _spearman(found: Sequence[dict], knob: str, values: Sequence[float]) -> float | None:
-    pairs = [(run["config"].get(knob), value) for run, value in zip(found, values, strict=True)]
-    known = [(float(a), float(b)) for a, b in pairs if _is_number(a) or isinstance(a, bool)]
+def _correlation(
+    found: Sequence[dict], knob: str, values: Sequence[float], maximize: bool
+) -> tuple[str | None, float | None]:
+    """(None, correlation) of numbers, (word, correlation of having it) of words."""
+    settings = [run["config"].get(knob) for run in found]
+    known = [(setting, value) for setting, value in zip(settings, values, strict=True) if setting is not None]
+    if all(_is_number(setting) or isinstance(setting, bool) for setting, _ in known):
+        return None, _spearman([(float(setting), value) for setting, value in known])
+    said = [
+        (setting if isinstance(setting, str) else json.dumps(setting, default=str), value) for setting, value in known
+    ]
+    by_word = {word: _spearman([(float(own == word), value) for own, value in said]) for word, _ in sorted(said)}
+    sign = 1 if maximize else -1
+    of_words = [(word, correlation) for word, correlation in by_word.items() if correlation is not None]
+    return max(of_words, key=lambda one: (abs(one[1]), sign * one[1]), default=(None, None))
+
+
+def _spearman(known: Sequence[tuple[float, float]]) -> float | None:
     if len(known) < 3:
         return None
     ranks = np.array([_ranks(np.array(column)) for column in zip(*known, strict=True)])

@@ -45,7 +45,12 @@ export function importanceTable(answer) {
                 ]
               : []),
             h("td", { class: "bars" }, row.correlation === null ? null : bar(row.correlation, true)),
-            h("td", { class: "n" }, row.correlation === null ? "–" : number(row.correlation)),
+            h(
+              "td",
+              { class: "n" },
+              row.value === null ? null : h("span", { class: "muted" }, `${row.value} `),
+              row.correlation === null ? "–" : number(row.correlation),
+            ),
           ),
         ),
       ),
