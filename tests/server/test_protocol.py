@@ -59,7 +59,7 @@ def every_route() -> list[tuple[str, str]]:
                 path = re.sub(r"{digest}", "0" * 32, path)
                 found.extend((method, re.sub(r"{\w+(:path)?}", "x", path)) for method in sorted(route.methods or ()))
 
-    walk([route for route in create_app(store, open_pages=False).routes if not isinstance(route, Mount)])
+    walk([route for route in create_app(store, open_pages=False).app.routes if not isinstance(route, Mount)])
     walk(pages.routes(store))
     store.close()
     return found

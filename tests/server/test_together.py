@@ -47,6 +47,21 @@ def test_one_commit_holds_all(store: Store) -> None:
     assert len(commits) == 1 and len(names(store)) == 8
 
 
+def test_those_of_the_next_turns_are_waited_for(store: Store) -> None:
+    commits: list[str] = []
+    store.writer.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+
+    async def go() -> None:
+        together, under_way = Together(store), []
+        for index in range(5):
+            under_way.append(asyncio.ensure_future(together.commit(insert(f"p{index}"))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*under_way)
+
+    asyncio.run(go())
+    assert len(commits) == 1 and len(names(store)) == 5
+
+
 def test_one_that_fails_takes_nobody_with_it_and_leaves_nothing(store: Store) -> None:
     outcomes = all_of(store, insert("a"), insert("b", fails=True), insert("c"))
     assert outcomes[0] == "a" and isinstance(outcomes[1], ZeroDivisionError) and outcomes[2] == "c"

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from tests.server.talk import Talk
 from vishwam import cli
 from vishwam.errors import BadInput
-from vishwam.server import local, users
+from vishwam.server import filestream, local, users
 from vishwam.server.app import serve
 from vishwam.server.local import Address
 
@@ -71,10 +72,14 @@ def test_a_user_is_added_beside_the_server_and_the_key_is_shown_once(
         assert Talk(address).graphql("{ viewer { username } }")["viewer"]["username"] == "local"
         assert cli.main(["serve", "--data", str(tmp_path), "--add-user", "Ada"]) == 2
         assert "--new-key Ada" in capsys.readouterr().err
+        ada_streams = "/files/ada/p/r/file_stream"
+        assert ada.request("POST", ada_streams, b"{}")[0] == 200
         assert cli.main(["serve", "--data", str(tmp_path), "--new-key", "ada"]) == 0
         newer = capsys.readouterr().out.strip()
         assert ada.request("POST", "/graphql", b"{}")[0] == 401
         assert Talk(Address(address.url, newer, "ada")).graphql("{ viewer { username } }")["viewer"]
+        time.sleep(filestream.KEY_SECONDS)
+        assert ada.request("POST", ada_streams, b"{}")[0] == 401
     finally:
         local.stop(tmp_path)
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("server.*"))

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -57,7 +56,7 @@ LOST_SECONDS = 300.0  # the client speaks every 15 to 30 s; W&B waits as long
 AGENT_LOST_SECONDS = 75.0  # an agent speaks every 5 s: when it is silent too, machine or shell are gone
 
 
-def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> Starlette:
+def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> filestream.Shortcut:
     """`open_pages`: the pages need no login from this machine's own user (the server listens on loopback, alone).
 
     `test_fixtures`: anybody may make users whose key is their name.
@@ -112,12 +111,12 @@ def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> S
         sqlite3.OperationalError: storage_failed,
         OSError: storage_failed,
     }
-    return Starlette(
+    everything = Starlette(
         routes=routes,
         lifespan=lifespan,
-        middleware=[Middleware(filestream.Shortcut, endpoint=stream, refusals=refused)],
         exception_handlers=dict(handlers),  # type: ignore[arg-type]
     )
+    return filestream.Shortcut(everything, stream, refused)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -236,6 +235,7 @@ def serve(host: str, port: int, data: Path, allow_remote: bool = False, test_fix
     config = uvicorn.Config(
         app, host=host, port=port, http="httptools", ws="none", log_config=None, access_log=False, lifespan="on",
         timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=512, proxy_headers=allow_remote,
+        server_header=False,
     )  # fmt: skip
     config.load()
     try:

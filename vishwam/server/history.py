@@ -56,7 +56,9 @@ def without_nan(value: Any) -> Any:
 def numbers(row: dict[str, Any], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, float]]:
     """(key, value) of every number in a row; keys of nested dictionaries are joined by dots, media are left out."""
     for key, value in row.items():
-        if isinstance(value, dict):
+        if type(value) is float:  # nearly all of them
+            yield prefix + key, value
+        elif isinstance(value, dict):
             if "_type" not in value and depth < MAX_SERIES_DEPTH:
                 yield from numbers(value, f"{prefix}{key}.", depth + 1)
         else:
@@ -76,6 +78,8 @@ def lookup(row: dict[str, Any], key: str) -> Any:
 
 def step_of(row: dict[str, Any], line: int) -> int:
     step = row.get("_step", line)
+    if type(step) is int and -1 <= step < 1 << 53:
+        return step
     if isinstance(step, float) and step.is_integer():
         step = int(step)
     if not isinstance(step, int) or isinstance(step, bool) or not -1 <= step < 1 << 53:
@@ -105,22 +109,20 @@ def append(
             truncate(db, run_id, kind, differs)
             stored = {line: text for line, text in stored.items() if line < differs}
             count = differs
-    fresh = [(line, pair) for line, pair in enumerate(zip(lines, rows, strict=True), offset) if line not in stored]
+    fresh = [line for line in range(offset, offset + len(lines)) if line not in stored]
     if not fresh:
         return [], count
-    if fresh[0][0] < count:
-        _forget_columns(db, run_id, kind, fresh[0][0])
+    if fresh[0] < count:
+        _forget_columns(db, run_id, kind, fresh[0])
     if kind == HISTORY:
-        db.executemany(
-            "INSERT INTO history VALUES (?, ?, ?, ?)",
-            [(run_id, line, step_of(row, line), text) for line, (text, row) in fresh],
-        )
+        values = [(run_id, line, step_of(rows[line - offset], line), lines[line - offset]) for line in fresh]
+        db.executemany("INSERT INTO history VALUES (?, ?, ?, ?)", values)
     else:
-        db.executemany("INSERT INTO events VALUES (?, ?, ?)", [(run_id, line, text) for line, (text, _) in fresh])
-    end = max(count, fresh[-1][0] + 1)
-    if end // _LOOK > fresh[0][0] // _LOOK:
+        db.executemany("INSERT INTO events VALUES (?, ?, ?)", [(run_id, line, lines[line - offset]) for line in fresh])
+    end = max(count, fresh[-1] + 1)
+    if end // _LOOK > fresh[0] // _LOOK:
         _columns(db, run_id, kind, end)
-    return [row for _, (_, row) in fresh], end
+    return [rows[line - offset] for line in fresh], end
 
 
 def truncate(db: sqlite3.Connection, run_id: int, kind: int, line: int) -> None:
@@ -206,11 +208,11 @@ def _collect(rows: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, tuple[arra
     found: dict[str, tuple[array, array]] = {}
     for line, row in rows:
         for key, value in numbers(row):
-            pair = found.get(key)
-            if pair is None:
-                pair = found[key] = (array("q"), array("d"))
-            pair[0].append(line)
-            pair[1].append(value)
+            if key not in found:
+                found[key] = (array("q"), array("d"))
+            lines, values = found[key]
+            lines.append(line)
+            values.append(value)
     return found
 
 

@@ -11,24 +11,34 @@ from typing import Any
 
 from vishwam.server.store import Store
 
+MOST = 64  # acts of a transaction; it holds everybody else up meanwhile
 Act = Callable[[sqlite3.Connection], Any]
 
 
 class Together:
-    """Acts of requests that one turn of the event loop has read, in one transaction."""
+    """Acts that come turn after turn of the event loop, in one transaction; `undone()` when one failed.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    The first turn that brings none ends the wait: a commit costs more than the acts of one client.
+    """
+
+    def __init__(self, store: Store, undone: Callable[[], None] = lambda: None) -> None:
+        self._store, self._undone = store, undone
         self._waiting: list[tuple[Act, asyncio.Future[Any]]] = []
 
     async def commit(self, act: Act) -> Any:
         """What `act` returned, once it is committed; raises what it raised, or why the commit failed."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._flush)
+            loop.call_soon(self._gather, loop, 0)
         future = loop.create_future()
         self._waiting.append((act, future))
         return await future
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, before: int) -> None:
+        if before < len(self._waiting) < MOST:
+            loop.call_soon(self._gather, loop, len(self._waiting))
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         if self._store.held_back is not None:
@@ -50,4 +60,5 @@ class Together:
             with self._store.transaction() as db:
                 return [(act(db), None) for act in acts]
         except Exception as error:
+            self._undone()
             return [(None, error)] if len(acts) == 1 else [self._commit([act])[0] for act in acts]

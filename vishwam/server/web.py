@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Receive
 
 from vishwam.server.store import Store
 
@@ -37,14 +38,19 @@ def refusal(error: Refused) -> Response:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
+    """See `body_of`."""
+    return await body_of(request.receive, request.headers.get("content-encoding", "").encode("latin-1"), limit)
+
+
+async def body_of(receive: Receive, encoding: bytes | None, limit: int) -> bytes:
     """The whole body, unpacked when it is gzipped; 413 as soon as either form passes `limit` bytes."""
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding not in ("identity", "gzip"):
-        raise Refused(415, f"content encoding {encoding!r} is not supported")
-    unpacker = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
+    unpacker = zlib.decompressobj(wbits=31) if encoding == b"gzip" else None
+    if encoding and unpacker is None and encoding != b"identity":
+        raise Refused(415, f"content encoding {encoding.decode('latin-1')!r} is not supported")
     pieces: list[bytes] = []
-    size = 0
-    async for piece in request.stream():
+    size, more = 0, True
+    while more:
+        piece, more = await _piece(receive)
         if unpacker is not None:
             try:
                 piece = unpacker.decompress(piece, limit + 1 - size)
@@ -53,18 +59,25 @@ async def read_body(request: Request, limit: int) -> bytes:
         size += len(piece)
         if size > limit:
             pieces.clear()
-            await _hear_out(request, 8 * limit)
+            await _hear_out(receive, more, 8 * limit)
             raise Refused(413, f"the body is larger than {limit} bytes")
         pieces.append(piece)
     return b"".join(pieces)
 
 
-async def _hear_out(request: Request, most: int) -> None:
+async def _piece(receive: Receive) -> tuple[bytes, bool]:
+    """The next piece of a body, and whether more will come."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _hear_out(receive: Receive, more: bool, most: int) -> None:
     """Throws away what is still coming: a client that is cut off while it sends never reads why, and tries again."""
-    async for piece in request.stream():
+    while more and most >= 0:
+        piece, more = await _piece(receive)
         most -= len(piece)
-        if most < 0:
-            return
 
 
 async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
@@ -79,12 +92,12 @@ async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
 
 def key_of(request: Request) -> str | None:
     """The API key of the request: HTTP Basic as the client sends it, or a bearer token."""
-    return _key_in(request.headers.get("authorization", ""))
+    return _key_in(request.headers.get("authorization", "").encode("latin-1"))
 
 
 @functools.lru_cache(maxsize=1024)
-def _key_in(header: str) -> str | None:
-    kind, _, value = header.partition(" ")
+def _key_in(header: bytes) -> str | None:
+    kind, _, value = header.decode("latin-1").partition(" ")
     if kind.lower() == "bearer":
         return value.strip()
     if kind.lower() == "basic":
@@ -103,9 +116,9 @@ def is_same_origin(request: Request) -> bool:
     return origin is not None and urlsplit(origin).netloc == request.headers.get("host")
 
 
-def check_key(store: Store, request: Request) -> None:
-    """Raises 401 where `user_of` does."""
-    key = key_of(request)
+def check_key(store: Store, authorization: bytes) -> None:
+    """Raises 401 where `user_of` does, given the header of that name."""
+    key = _key_in(authorization)
     if not key or not store.is_key(key):
         raise Refused(401, "no valid API key")
 
