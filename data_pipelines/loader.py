@@ -1,21 +1,23 @@
-"""Batches of questions: each a pure function of (seed, step, shard), so the step is all the state there is.
+"""Batches: each a pure function of (seed, step, shard), so the step is all the state there is.
 
 An example is the tokens of `question + "\\n"`, then of the answer, then the end token; the loss looks at the answer and
-the end only. Axis letters: B batch, T time.
+the end only. A row holds one example and is padded to a bucket of lengths, or several, packed to one length (see
+`packing`). Axis letters: B batch, T time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import grain
 import numpy as np
 
 from data_pipelines import BadInput
+from data_pipelines.mixture import Rows
 from data_pipelines.modular_math.random import splitmix64
 from data_pipelines.modular_math.source import Question, QuestionSource
+from data_pipelines.packing import Batch, encode
 from data_pipelines.tokenizer import MathTokenizer
 
-Batch = dict[str, np.ndarray]
-"""`tokens_BT` int32, right-padded, and `loss_mask_BT` float32, 1 where the token is of an answer or ends it."""
+__all__ = ["Batch", "evaluation_batches", "make_batch", "row_batches", "training_batches"]
 
 # Two batches wait while a third is made: more would only age the state in a checkpoint.
 _AHEAD = 2
@@ -25,23 +27,18 @@ def make_batch(
     questions: Sequence[Question], tokenizer: MathTokenizer, length_buckets: Sequence[int], rows: int | None = None
 ) -> Batch:
     """The batch of `questions`, padded to `rows` rows and to the smallest of `length_buckets` that holds its longest
-    example.
+    example: `tokens_BT` int32, `loss_mask_BT` float32, 1 where the token is of an answer or ends it.
 
     Raises:
       BadInput: an example is longer than every bucket.
     """
-    prompts = tokenizer.encode_batch([f"{question.question}\n" for question in questions])
-    answers = tokenizer.encode_batch([question.answer for question in questions])
-    lengths = [len(prompt) + len(answer) + 1 for prompt, answer in zip(prompts, answers, strict=True)]
-    width = _bucket(lengths, questions, length_buckets)
+    encoded = encode(questions, tokenizer)
+    width = _bucket([len(tokens) for tokens, _ in encoded], questions, length_buckets)
     tokens_BT = np.full((rows or len(questions), width), tokenizer.pad_id, np.int32)
     loss_mask_BT = np.zeros(tokens_BT.shape, np.float32)
-    for row, (prompt, answer, length) in enumerate(zip(prompts, answers, lengths, strict=True)):
-        start = len(prompt)
-        tokens_BT[row, :start] = prompt
-        tokens_BT[row, start : length - 1] = answer
-        tokens_BT[row, length - 1] = tokenizer.eos_id
-        loss_mask_BT[row, start:length] = 1
+    for row, (tokens, answer) in enumerate(encoded):
+        tokens_BT[row, : len(tokens)] = tokens
+        loss_mask_BT[row, answer : len(tokens)] = 1
     return {"tokens_BT": tokens_BT, "loss_mask_BT": loss_mask_BT}
 
 
@@ -70,14 +67,28 @@ def training_batches(
     buckets = tuple(sorted(length_buckets))
     if not buckets or buckets[0] < 2:
         raise BadInput(f"length_buckets needs lengths of 2 or more, not {tuple(length_buckets)!r}")
-    if batch_size < 1 or batch_size % shards:
-        raise BadInput(f"batch_size {batch_size} cannot be cut into {shards} shards")
     if shards > 1 and len(buckets) > 1:
         raise BadInput(
             f"with {shards} shards give one length bucket, not {buckets}: every shard's batch must have one shape"
         )
-    dataset = _TrainingBatches(source, tokenizer, batch_size, seed, start_step, buckets, shard, shards)
-    return iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=_AHEAD))
+    offset = splitmix64(seed & ((1 << 64) - 1)) % len(source)
+
+    def make(places: range) -> Batch:
+        return make_batch([source[(offset + place) % len(source)] for place in places], tokenizer, buckets)
+
+    return _endless(make, batch_size, start_step, shard, shards)
+
+
+def row_batches(
+    rows: Rows, batch_size: int, start_step: int, *, shard: int = 0, shards: int = 1
+) -> grain.DatasetIterator[Batch]:
+    """Endless training batches of packed rows, as `training_batches`: batch s holds rows s * batch_size and on of an
+    endless `rows` (see `mixture`).
+
+    Raises:
+      BadInput: the batch cannot be cut into shards.
+    """
+    return _endless(rows.rows, batch_size, start_step, shard, shards)
 
 
 def evaluation_batches(
@@ -101,34 +112,28 @@ def _bucket(lengths: list[int], questions: Sequence[Question], length_buckets: S
     return min(fitting)
 
 
-class _TrainingBatches(grain.IterDataset):
-    """The endless stream behind `training_batches`."""
+def _endless(
+    make: Callable[[range], Batch], batch_size: int, start_step: int, shard: int, shards: int
+) -> grain.DatasetIterator[Batch]:
+    if batch_size < 1 or batch_size % shards:
+        raise BadInput(f"batch_size {batch_size} cannot be cut into {shards} shards")
+    dataset = _TrainingBatches(make, batch_size, start_step, shard, shards)
+    return iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=_AHEAD))
 
-    def __init__(
-        self,
-        source: QuestionSource,
-        tokenizer: MathTokenizer,
-        batch_size: int,
-        seed: int,
-        start_step: int,
-        length_buckets: tuple[int, ...],
-        shard: int,
-        shards: int,
-    ):
+
+class _TrainingBatches(grain.IterDataset):
+    """The endless stream: shard k of n makes its nth of the rows of every batch."""
+
+    def __init__(self, make: Callable[[range], Batch], batch_size: int, start_step: int, shard: int, shards: int):
         super().__init__()
         self.start_step = start_step
-        self._source = source
-        self._tokenizer = tokenizer
+        self._make = make
         self._batch_size = batch_size
-        self._offset = splitmix64(seed & ((1 << 64) - 1)) % len(source)
-        self._length_buckets = length_buckets
         self._rows = range(shard * batch_size // shards, (shard + 1) * batch_size // shards)
 
     def batch(self, step: int) -> Batch:
-        source = self._source
-        start = self._offset + step * self._batch_size
-        questions = [source[(start + row) % len(source)] for row in self._rows]
-        return make_batch(questions, self._tokenizer, self._length_buckets)
+        first = step * self._batch_size
+        return self._make(range(first + self._rows.start, first + self._rows.stop))
 
     def __iter__(self) -> grain.DatasetIterator[Batch]:
         return _TrainingIterator(self)
