@@ -91,12 +91,34 @@ def test_queries_that_ask_for_too_much(talk: Talk, query: str, status: int) -> N
     assert post(talk, query) == status
 
 
-def test_a_query_that_multiplies_is_cut_off(talk: Talk) -> None:
-    """Forty runs, six levels: 40**6 rows if it were let run."""
+@pytest.mark.parametrize(
+    "query",
+    [
+        '{project(name: "many") {' + "runs{edges{node{project{" * 5 + "id" + "}}}}" * 5 + "}}",
+        '{project(name: "many") {runs{edges{node{project{runs{edges{node{project{runs{edges{node{'
+        + " ".join(f"a{i}: name" for i in range(100)) + "}}}}}}}}}}}}",
+        "mutation {upsertBucket(input: {modelName: \"many\", name: \"r0\"}) {bucket {project{"
+        + "runs{edges{node{project{" * 4 + "id" + "}}}}" * 4 + "}}}}",
+        "{" + " ".join(f'a{i}: project(name: "many") {{runs(filters: "{{\\"config.a\\": 1}}", order: "config.a")'
+                       "{edges{node{config}}}}" for i in range(40)) + "}",
+    ],
+)  # fmt: skip
+def test_a_query_that_multiplies_is_cut_off(own: tuple[Talk, psutil.Process], talk: Talk, query: str) -> None:
+    """Forty runs, five levels: 40**5 rows if it were let run; or few, each of which costs much."""
     for index in range(40):
-        talk.run("many", f"r{index}")
-    query = '{project(name: "many") {' + "runs{edges{node{project{" * 5 + "id" + "}}}}" * 5 + "}}"
+        talk.run("many", f"r{index}", config=json.dumps({f"k{i}": {"value": i} for i in range(5_000)}))
+    before = sum(own[1].cpu_times()[:2])
     assert post(talk, query) == 400
+    assert sum(own[1].cpu_times()[:2]) - before < 2, "seconds of a processor; about one is allowed"
+
+
+@pytest.mark.parametrize("pattern", ["(a|aa)+$", "(?:(?:(?:a{500}){500,}){500}){500}", "(?R)", "(", "a" * 2_000])
+def test_a_pattern_that_would_try_for_ever(talk: Talk, pattern: str) -> None:
+    talk.run("patterns", "r", displayName="a" * 60 + "b")
+    query = 'query Q($f: JSONString) { project(name: "patterns") { runs(filters: $f) { edges { node { name } } } } }'
+    assert post(talk, query, f=json.dumps({"display_name": {"$regex": pattern}})) == 400
+    found = talk.graphql(query, f=json.dumps({"display_name": {"$regex": "^a+(b|c)$"}}))["project"]["runs"]["edges"]
+    assert found == [{"node": {"name": "r"}}]
 
 
 def test_a_config_of_a_million_keys(talk: Talk) -> None:

@@ -1,6 +1,7 @@
 """W&B's filters and orders: MongoDB's operators on columns, `config.knob.value`, `summary_metrics.name`."""
 
 import json
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from vishwam.server.history import lookup, number
 from vishwam.server.web import Refused
 
 MAX_PATTERN = 1000
+PATTERN_SECONDS, MAX_REPEATS = 0.1, 10_000  # for one value; of {n} within {m}
+_COUNTED = re.compile(r"{(\d*),?(\d*)}")
 # Names in filters and orders -> keys of the row.
 COLUMNS = {
     "display_name": "display_name",
@@ -115,7 +118,7 @@ def _operator(value: Any, name: str, operand: Any) -> bool:
     if name == "$not":
         return not _compares(value, operand)
     if name == "$regex":
-        return isinstance(value, str) and _pattern(operand).search(value) is not None
+        return isinstance(value, str) and _found(operand, value)
     if name in _ORDERINGS:
         left, right = _comparable(value, operand)
         return left is not None and right is not None and _ORDERINGS[name](left, right)
@@ -130,13 +133,21 @@ _ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def _pattern(text: Any) -> re.Pattern[str]:
-    if not isinstance(text, str) or len(text) > MAX_PATTERN:
-        raise Refused(400, "$regex takes a string of at most 1000 characters")
+def _found(pattern: Any, text: str) -> bool:
+    """Some patterns try for ever, and Python's own module lets nobody else work meanwhile."""
+    import regex  # one filter in a thousand
+
+    if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
+        raise Refused(400, f"$regex takes a string of at most {MAX_PATTERN} characters")
+    if math.prod(max(1, int(low or 0), int(high or 0)) for low, high in _COUNTED.findall(pattern)) > MAX_REPEATS:
+        raise Refused(400, f"$regex {pattern[:80]!r} repeats too often")
     try:
-        return re.compile(text)
-    except (re.error, RecursionError):
-        raise Refused(400, f"$regex {text[:80]!r} is not a regular expression") from None
+        re.compile(pattern)  # the other module knows more, and compiles what it repeats as often as that
+        return regex.search(pattern, text, timeout=PATTERN_SECONDS) is not None
+    except TimeoutError:
+        raise Refused(400, f"$regex {pattern[:80]!r} takes too long") from None
+    except (re.error, regex.error, RecursionError):
+        raise Refused(400, f"$regex {pattern[:80]!r} is not a regular expression") from None
 
 
 def _comparable(value: Any, operand: Any) -> tuple[Any, Any]:
