@@ -47,13 +47,20 @@ class Decoder(nnx.Module):
         flat = jnp.matmul(x_BTD.reshape(B * T, D), table_VD.T, preferred_element_type=jnp.float32)
         return flat.reshape(B, T, -1)
 
-    def context(self, tokens_BT: jax.Array) -> tuple[Context, Places]:
-        """Of whole texts that start at their row's first column; padding may only follow them."""
+    def context(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> tuple[Context, Places]:
+        """Of whole texts that start at their row's first column, padding may only follow them; or of several texts a
+        row, each a run of one number in `segments_BT`, that know nothing of each other.
+        """
         B, T = tokens_BT.shape
         index_T = jnp.arange(T)
         positions_BT = jnp.broadcast_to(index_T, (B, T))
         visible_BTS = jnp.broadcast_to(index_T[:, None] >= index_T, (B, T, T))
-        places = places_of(tokens_BT, self.config.digit_token_ids)
+        begins_BT = None
+        if segments_BT is not None:
+            begins_BT = jnp.pad(segments_BT[:, 1:] != segments_BT[:, :-1], ((0, 0), (1, 0)), constant_values=True)
+            positions_BT = index_T - jax.lax.cummax(jnp.where(begins_BT, index_T, 0), axis=1)
+            visible_BTS &= segments_BT[:, :, None] == segments_BT[:, None, :]
+        places = places_of(tokens_BT, self.config.digit_token_ids, begins_BT)
         digit_BT = is_digit(tokens_BT, self.config.digit_token_ids)
         return self.relate(positions_BT, visible_BTS, places, places, digit_BT), places
 
@@ -92,8 +99,8 @@ class Decoder(nnx.Module):
             kept.append(keys_values)
         return x_BTD, kept
 
-    def __call__(self, tokens_BT: jax.Array) -> jax.Array:
-        context, _ = self.context(tokens_BT)
+    def __call__(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
+        context, _ = self.context(tokens_BT, segments_BT)
         return self.logits(self.run_layers(self.embed(tokens_BT), context))
 
 
@@ -103,6 +110,10 @@ def init(config: DecoderConfig, key: jax.Array) -> tuple[nnx.GraphDef, Params]:
     return graphdef, nnx.to_pure_dict(state)
 
 
-def apply(graphdef: nnx.GraphDef, params: Params, tokens_BT: jax.Array) -> jax.Array:
-    """Logits [B, T, V] in float32; those at t depend on the tokens up to t alone."""
-    return nnx.merge(graphdef, params)(tokens_BT)
+def apply(
+    graphdef: nnx.GraphDef, params: Params, tokens_BT: jax.Array, segments_BT: jax.Array | None = None
+) -> jax.Array:
+    """Logits [B, T, V] in float32; those at t depend on the tokens up to t alone, and only on those of the same text
+    where `segments_BT` (int32) tells the texts of a row apart.
+    """
+    return nnx.merge(graphdef, params)(tokens_BT, segments_BT)

@@ -46,16 +46,19 @@ def is_digit(tokens: jax.Array, digit_token_ids: tuple[int, ...]) -> jax.Array:
     return jnp.isin(tokens, jnp.array(digit_token_ids, jnp.int32))
 
 
-def places_of(tokens_BT: jax.Array, digit_token_ids: tuple[int, ...]) -> Places:
-    """Place and ordinal of every token, each from the tokens up to it."""
+def places_of(tokens_BT: jax.Array, digit_token_ids: tuple[int, ...], begins_BT: jax.Array | None = None) -> Places:
+    """Place and ordinal of every token, each from the tokens of its text up to it; texts begin where `begins_BT`."""
     digit_BT = is_digit(tokens_BT, digit_token_ids)
     before_BT = jnp.pad(digit_BT[:, :-1], ((0, 0), (1, 0)))
-    starts_BT = digit_BT & ~before_BT
+    starts_BT = digit_BT & ~before_BT if begins_BT is None else digit_BT & (begins_BT | ~before_BT)
     index_T = jnp.arange(tokens_BT.shape[1], dtype=jnp.int32)
     run_start_BT = jax.lax.cummax(jnp.where(starts_BT, index_T, 0), axis=1)
     place_BT = jnp.where(digit_BT, index_T - run_start_BT, -1)
-    ordinal_BT = jnp.cumsum(starts_BT, axis=1, dtype=jnp.int32) - digit_BT.astype(jnp.int32)
-    return Places(place_BT, ordinal_BT)
+    numbers_BT = jnp.cumsum(starts_BT, axis=1, dtype=jnp.int32)
+    if begins_BT is not None:
+        earlier_BT = jnp.where(begins_BT, numbers_BT - starts_BT, 0)
+        numbers_BT -= jax.lax.cummax(earlier_BT, axis=1)  # those of the texts before
+    return Places(place_BT, numbers_BT - digit_BT.astype(jnp.int32))
 
 
 def next_places(tokens_BT: jax.Array, last: Places, digit_token_ids: tuple[int, ...]) -> Places:

@@ -11,7 +11,9 @@ from flax import nnx, struct
 from vishwam.model import decoder
 from vishwam.training.optimizer import Knobs, learning_rate_at, make_optimizer
 
-Batch = dict[str, jax.Array]  # tokens_BT int32, loss_mask_BT float32: 1 where the token counts as an answer's
+# tokens_BT int32; loss_mask_BT float32: 1 where the token counts as an answer's; where rows hold several texts also
+# segments_BT int32, the number of each token's text in its row, 0 for padding.
+Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 
 
@@ -37,12 +39,16 @@ def init_state(params: decoder.Params) -> TrainState:
 
 def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Cross-entropy (nats) and mask of each predicted token, both [B, T - 1]."""
-    tokens_BT = batch["tokens_BT"]
-    logits_BTV = decoder.apply(graphdef, params, tokens_BT[:, :-1])
+    tokens_BT, mask_BT, segments_BT = batch["tokens_BT"], batch["loss_mask_BT"][:, 1:], batch.get("segments_BT")
+    if segments_BT is not None:
+        # No text's first token is foretold by the text before it.
+        mask_BT *= segments_BT[:, 1:] == segments_BT[:, :-1]
+        segments_BT = segments_BT[:, :-1]
+    logits_BTV = decoder.apply(graphdef, params, tokens_BT[:, :-1], segments_BT)
     # A one-hot product instead of a gather, whose gradient would be a slow scatter on CPU.
     target_BTV = jax.nn.one_hot(tokens_BT[:, 1:], logits_BTV.shape[-1], dtype=logits_BTV.dtype)
     chosen_BT = jnp.sum(logits_BTV * target_BTV, axis=-1)
-    return jax.nn.logsumexp(logits_BTV, axis=-1) - chosen_BT, batch["loss_mask_BT"][:, 1:]
+    return jax.nn.logsumexp(logits_BTV, axis=-1) - chosen_BT, mask_BT
 
 
 def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:

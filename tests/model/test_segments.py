@@ -1,0 +1,67 @@
+"""Several texts in a row know nothing of each other: each is computed as if it stood alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.model.test_decoder import VARIANTS, make, some_tokens
+from vishwam.model import decoder
+from vishwam.training.step import token_losses
+
+LENGTHS = (5, 3, 7)  # of three texts, before three columns of padding
+SEGMENTS = np.repeat([1, 2, 3, 0], [*LENGTHS, 3]).astype(np.int32)[None]
+TOKENS = np.where(SEGMENTS, some_tokens(1, SEGMENTS.shape[1], seed=4), 0)
+
+apply = jax.jit(decoder.apply, static_argnums=0)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_text_in_a_row_has_the_logits_it_has_alone(name):
+    graphdef, params = make(VARIANTS[name])
+    packed = apply(graphdef, params, TOKENS, SEGMENTS)[0]
+    for number in range(1, len(LENGTHS) + 1):
+        own = SEGMENTS[0] == number
+        alone = apply(graphdef, params, TOKENS[:, own])[0]
+        np.testing.assert_allclose(packed[own], alone, atol=2e-5)
+    assert np.isfinite(packed).all(), "padding, too"
+
+
+@pytest.mark.parametrize("name", ["place", "place beside rope", "rope"])
+def test_changing_one_text_changes_no_other_s_loss_or_gradient(name):
+    """By not one bit, even where the mask asks for a text's first token."""
+    graphdef, params = make(VARIANTS[name])
+    mask = (SEGMENTS > 0).astype(np.float32)
+
+    @jax.jit
+    def of_second(tokens_BT):
+        """Loss and gradient of the second text's predictions."""
+
+        def loss(params):
+            losses_BT, mask_BT = token_losses(
+                graphdef, params, {"tokens_BT": tokens_BT, "segments_BT": SEGMENTS, "loss_mask_BT": mask}
+            )
+            return jnp.sum(losses_BT * mask_BT * (SEGMENTS[:, 1:] == 2))
+
+        return jax.value_and_grad(loss)(params)
+
+    before = of_second(TOKENS)
+    changed = np.where((SEGMENTS == 1) | (SEGMENTS == 3), (TOKENS + 1) % 16, TOKENS)
+    for left, right in zip(jax.tree.leaves(before), jax.tree.leaves(of_second(changed)), strict=True):
+        np.testing.assert_array_equal(left, right)
+    own = of_second(np.where(SEGMENTS == 2, (TOKENS + 1) % 16, TOKENS))
+    assert own[0] != before[0], "its own tokens count"
+
+
+def test_the_loss_of_packed_texts_is_that_of_rows_of_their_own():
+    graphdef, params = make(VARIANTS["place"])
+    rows = np.zeros((3, max(LENGTHS)), np.int32)
+    mask = np.zeros(rows.shape, np.float32)
+    for row, length in enumerate(LENGTHS):
+        rows[row, :length] = TOKENS[row + 1 == SEGMENTS]
+        mask[row, 1:length] = 1
+    losses, counted = token_losses(graphdef, params, {"tokens_BT": rows, "loss_mask_BT": mask})
+    packed = {"tokens_BT": TOKENS, "segments_BT": SEGMENTS, "loss_mask_BT": (SEGMENTS > 0).astype(np.float32)}
+    packed_losses, packed_counted = token_losses(graphdef, params, packed)
+    assert counted.sum() == packed_counted.sum() == sum(LENGTHS) - 3
+    np.testing.assert_allclose((losses * counted).sum(), (packed_losses * packed_counted).sum(), rtol=1e-5)
