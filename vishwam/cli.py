@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     acts.add_argument("--new-key", metavar="NAME", help="instead of serving: another key for a user; the old ones end")
 
     acts.add_argument("--backup", type=Path, metavar="FILE", help="instead: copy everything into one tar, server or no")
-    acts.add_argument("--gc", action="store_true", help="instead: count contents that nothing refers to")
+    acts.add_argument("--gc", action="store_true", help="instead: count what nobody can read any more")
     added.add_argument("--yes", action="store_true", help="with --gc: remove them")
 
     command("stop", "end the embedded server that run.sh or `vishwam env` started", stop)

@@ -149,6 +149,43 @@ def test_what_nothing_refers_to_is_counted_and_then_removed_beside_the_server(
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+def test_rows_of_deleted_runs_are_counted_and_then_removed_beside_the_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = ("history", "events", "console", "series", "series_end")
+    lines = [json.dumps({"_step": step, "x": step}) for step in range(3_000)]
+    read = 'query Q($r: String!) { project(name: "p") { run(name: $r) { history logLines(first: 1) { edges { node '
+    read += "{ line } } } } } }"
+    with serving(tmp_path) as talk:
+        for run in ("kept", "gone", "other"):
+            talk.run("p", run, config='{"a": {"value": 1}}')
+            talk.stream("p", run, {"wandb-history.jsonl": {"offset": 0, "content": lines},
+                                   "wandb-events.jsonl": {"offset": 0, "content": lines[:10]},
+                                   "output.log": {"offset": 0, "content": ["hello"]}})  # fmt: skip
+        before = talk.graphql(read, r="kept")
+        for run in ("gone", "other"):
+            run_id = talk.graphql('query Q($r: String!) { project(name: "p") { run(name: $r) { id } } }', r=run)
+            talk.graphql("mutation M($id: ID!) { deleteRun(input: {id: $id}) { clientMutationId } }",
+                         id=run_id["project"]["run"]["id"])  # fmt: skip
+        with contextlib.closing(sqlite3.connect(tmp_path / "server.sqlite")) as db:
+            counts = {t: db.execute(f"SELECT count(*) FROM {t} WHERE run_id > 1").fetchone()[0] for t in tables}
+        assert counts["history"] == 6_000 and counts["series"] > 0
+        assert cli.main(["serve", "--data", str(tmp_path), "--gc"]) == 0
+        told = capsys.readouterr().out
+        assert f"{sum(counts.values()):,} rows (0." in told and "--gc --yes removes them" in told
+        assert cli.main(["serve", "--data", str(tmp_path), "--gc", "--yes"]) == 0
+        assert f"and {sum(counts.values()):,} rows (0." in capsys.readouterr().out
+        assert talk.graphql(read, r="kept") == before and talk.graphql(read, r="gone")["project"]["run"] is None
+        assert talk.request("POST", "/files/local/p/gone/file_stream", b"{}")[0] == 404
+        assert talk.refused('mutation { upsertBucket(input: {modelName: "p", name: "gone"}) { inserted } }')[0] == 409
+        assert cli.main(["serve", "--data", str(tmp_path), "--gc"]) == 0
+        assert " 0 rows" in capsys.readouterr().out, "and the server has made none anew"
+    with contextlib.closing(sqlite3.connect(tmp_path / "server.sqlite")) as db:
+        for table in tables:
+            left = dict(db.execute(f"SELECT run_id, count(*) FROM {table} GROUP BY run_id"))
+            assert set(left) == {1}, table
+
+
 def test_an_artifact_on_its_way_keeps_its_contents_however_long_it_takes(tmp_path: Path) -> None:
     """Contents sent long ago, contents that were here already and so were never sent, and the version it adds to."""
     with serving(tmp_path) as talk:

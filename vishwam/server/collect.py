@@ -1,7 +1,10 @@
-"""Collects contents that nothing refers to any more, beside a running server or without one.
+"""Collects what nobody can read any more, beside a running server or without one: contents, and rows of deleted runs.
 
 Referred to are files of runs and of artifact versions that are not deleted, manifests, and the base versions of those
 on their way. What an upload brought or found here lately is kept: since the oldest artifact began that is on its way.
+
+A deleted run keeps its own row, for its name is not given again, and what its sweep has learned from it. Places of rows
+are taken by new ones: the database grows no more, and shrinks by VACUUM alone.
 """
 
 import contextlib
@@ -20,7 +23,16 @@ from vishwam.server.users import beside
 FRESH_SECONDS = 3600.0
 # An artifact whose client asked for nothing in so long will not be committed.
 ABANDONED_SECONDS = 7 * 24 * 3600.0
-_BATCH = 200
+_BATCH, _ROW_BATCH = 200, 2_000  # of contents and of rows, for which the server waits
+# Table -> its key, and how many bytes a row takes beside it.
+_ROWS = {
+    "history": ("run_id, line", "length(data_json)"),
+    "events": ("run_id, line", "length(data_json)"),
+    "console": ("run_id, line", "length(text)"),
+    "series": ("run_id, kind, key, first_line", "length(lines) + length(vals)"),
+    "series_end": ("run_id, kind", "0"),
+}
+_GONE = "SELECT id FROM runs WHERE deleted_at IS NOT NULL"
 _ON_THEIR_WAY = """SELECT base_artifact_id FROM manifests JOIN artifacts ON artifacts.id = artifact_id
     WHERE state = 'PENDING' AND base_artifact_id IS NOT NULL"""
 _KEPT = f"(state != 'DELETED' OR artifacts.id IN ({_ON_THEIR_WAY}))"
@@ -43,8 +55,11 @@ def run(folder: Path, delete: bool, now: float | None = None) -> str:
         if not delete:
             with contextlib.closing(connect(folder / "server.sqlite")) as db:
                 kept = {row[0] for row in db.execute("SELECT sha256 FROM blobs")} - set(_unreferred(db, now))
+                rows = [_rows(db, table) for table in _ROWS]
             found = [path for path in _on_disk(folder, now) if path.name not in kept]
-            return f"{_amount(found)} are referred to by nothing" + ("; --gc --yes removes them" if found else "")
+            size = sum(path.stat().st_size for path in found)
+            told = f"{_amount(len(found), 'contents', size)} are referred to by nothing, {_total(rows)} of deleted runs"
+            return told + ("; --gc --yes removes them" if found or any(count for count, _ in rows) else "")
         with beside(folder) as db:
             # Enforced, each deleted row would read whole tables: references to contents have no index.
             db.execute("PRAGMA foreign_keys=OFF")
@@ -55,7 +70,14 @@ def run(folder: Path, delete: bool, now: float | None = None) -> str:
                 db.execute(f"DELETE FROM manifests WHERE artifact_id IN ({_DROPPED})")
                 db.execute(f"UPDATE artifacts SET manifest_sha256 = NULL WHERE id IN ({_DROPPED})")
                 db.executemany("DELETE FROM blobs WHERE sha256 = ?", gone)
-            return f"removed {_remove(db, folder, now)}"
+            contents = _remove(db, folder, now)
+            with immediate(db):
+                db.execute(
+                    "UPDATE runs SET history_lines = 0, event_lines = 0, log_lines = 0, config_json = '{}', "
+                    "summary_json = '{}' WHERE deleted_at IS NOT NULL"
+                )
+            rows = [_remove_rows(db, table) for table in _ROWS]
+            return f"removed {contents} and {_total(rows)} of deleted runs"
 
 
 def _unreferred(db: sqlite3.Connection, now: float) -> list[str]:
@@ -90,8 +112,35 @@ def _remove(db: sqlite3.Connection, folder: Path, now: float) -> str:
                     size += path.stat().st_size
                     removed += 1
                     path.unlink()
-    return f"{removed} contents ({size / 1e6:.1f} MB)"
+    return _amount(removed, "contents", size)
 
 
-def _amount(paths: list[Path]) -> str:
-    return f"{len(paths)} contents ({sum(path.stat().st_size for path in paths) / 1e6:.1f} MB)"
+def _rows(db: sqlite3.Connection, table: str) -> tuple[int, int]:
+    """How many rows of deleted runs there are, and their bytes."""
+    query = f"SELECT count(*), coalesce(sum({_ROWS[table][1]}), 0) FROM {table} WHERE run_id IN ({_GONE})"
+    return db.execute(query).fetchone()
+
+
+def _remove_rows(db: sqlite3.Connection, table: str) -> tuple[int, int]:
+    key, size = _ROWS[table]
+    count = total = 0
+    for (run,) in db.execute(_GONE).fetchall():
+        while True:
+            with immediate(db):
+                sizes = db.execute(
+                    f"DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE run_id = ? LIMIT ?) "
+                    f"RETURNING {size}",
+                    (run, _ROW_BATCH),
+                ).fetchall()
+            if not sizes:
+                break
+            count, total = count + len(sizes), total + sum(row[0] for row in sizes)
+    return count, total
+
+
+def _total(rows: list[tuple[int, int]]) -> str:
+    return _amount(sum(count for count, _ in rows), "rows", sum(size for _, size in rows))
+
+
+def _amount(count: int, what: str, size: int) -> str:
+    return f"{count:,} {what} ({size / 1e6:.1f} MB)"
