@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 
 from vishwam.server.sweep_config import parse
 from vishwam.server.web import Refused
@@ -120,6 +121,19 @@ def test_what_cannot_work_is_refused_in_one_line_that_names_the_field(change: di
     with pytest.raises(Refused, match=words) as caught:
         parse(json.dumps(config | change))
     assert caught.value.status == 400 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [1e-05, 1e-5, 2.5e-300, 1e16, 0.1])
+def test_numbers_arrive_as_json_and_as_the_client_write_them(number: float) -> None:
+    """json.dumps writes 1e-05, which is text in the YAML 1.1 that the client speaks; it writes 1.0e-05."""
+    config = {"method": "random", "parameters": {"x": {"values": [number]}, "y": {"min": 0.0, "max": number}}}
+    for text in (json.dumps(config), json.dumps(config, indent=2), yaml.dump(config)):
+        assert parse(text) == (config, [])
+
+
+def test_a_number_that_yaml_takes_for_text_is_explained() -> None:
+    with pytest.raises(Refused, match="y: max must be a number, not '1e-05' .YAML reads 1e-5 as text; write 1.0e-5"):
+        parse("method: random\nparameters:\n  y: {min: 0.0, max: 1e-05}\n")
 
 
 def test_early_stopping_needs_a_metric() -> None:

@@ -34,7 +34,7 @@ def parse(text: str) -> tuple[Row, list[str]]:
         raise Refused(400, "the sweep's configuration is too large")
     try:
         # Through JSON, so that what is kept is what can be sent; no NaN, no dates.
-        config = json.loads(json.dumps(yaml.load(text, _LOADER), allow_nan=False, default=str))
+        config = json.loads(json.dumps(_read(text), allow_nan=False, default=str))
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise Refused(400, f"the sweep's configuration cannot be read: {str(error)[:300]}") from None
     try:
@@ -43,6 +43,14 @@ def parse(text: str) -> tuple[Row, list[str]]:
         raise Refused(400, str(error)) from None
     except RecursionError:
         raise Refused(400, "the sweep's parameters are nested too deeply") from None
+
+
+def _read(text: str) -> Any:
+    """JSON as JSON, in which 1e-05 is a number; anything else as the client reads and writes it, YAML 1.1."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return yaml.load(text, _LOADER)
 
 
 def _check(config: Any) -> list[str]:
