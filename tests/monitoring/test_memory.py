@@ -1,16 +1,14 @@
-"""Memory metrics: what a device has is given, what it lacks is left out, a complaint is made once."""
+"""Memory metrics: what a device has is given, what it lacks is left out."""
 
-import logging
 import subprocess
 import sys
-import types
 
 import numpy as np
 import psutil
-import pynvml
 import pytest
 
-from vishwam.monitoring import memory
+from vishwam.monitoring import driver, memory
+from vishwam.monitoring.driver import Driver
 from vishwam.monitoring.memory import MemoryMonitor
 
 GIB = 1 << 30
@@ -22,46 +20,36 @@ class Device:
         self._stats = stats
 
     def memory_stats(self):
+        if isinstance(self._stats, Exception):
+            raise self._stats
         return self._stats
 
 
-@pytest.fixture
-def nvml(monkeypatch):
-    """Two GPUs behind the functions of `pynvml` that are called here; `memory[i]` is what the i-th reports."""
-    state = types.SimpleNamespace(memory=[], asked=[])
+class Readings:
+    """A driver that has answered already."""
 
-    def info(handle, version=None):
-        state.asked.append(handle)
-        # The first version of the structure counts what is reserved as used.
-        assert version == pynvml.nvmlMemory_v2
-        if isinstance(state.memory[handle], Exception):
-            raise state.memory[handle]
-        return types.SimpleNamespace(**state.memory[handle])
+    pid = fault = None
 
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: len(state.memory))
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda name: {"GPU-b": 1}[name])
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", info)
-    monkeypatch.setattr(memory, "_complained", set())
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    info.__name__ = "nvmlDeviceGetMemoryInfo"
-    return state
+    def __init__(self, *devices):
+        self.devices = list(devices)
+
+    def poll(self):
+        return self.devices
+
+    def close(self):
+        pass
 
 
-def gpu(total, used, reserved):
-    return {
-        "total": total * GIB,
-        "used": used * GIB,
-        "reserved": reserved * GIB,
-        "free": (total - used - reserved) * GIB,
-    }
+def gpu(total, used, reserved, **more):
+    free = (total - used - reserved) * GIB
+    return {"index": 0, "total": total * GIB, "used": used * GIB, "reserved": reserved * GIB, "free": free} | more
 
 
 def test_a_cpu_has_host_memory_and_headroom_alone():
     sample = MemoryMonitor().sample()
-    assert set(sample) == {"memory/host_rss", "memory/headroom"}
+    assert set(sample) == {"memory/host_rss", "memory/headroom", "memory/limit"}
     assert 0 < sample["memory/headroom"] < 1
+    assert sample["memory/limit"] <= psutil.virtual_memory().total
 
 
 def test_host_rss_follows_this_process_and_its_children():
@@ -79,57 +67,96 @@ def test_host_rss_follows_this_process_and_its_children():
     assert with_child - with_block > 0.8 * of_child > 70 << 20
 
 
-def test_a_gpu_gives_driver_and_allocator(nvml):
-    nvml.memory = [gpu(80, 60, 1)]
-    stats = {"peak_bytes_in_use": 15 * GIB, "bytes_limit": 60 * GIB}
-    sample = MemoryMonitor([Device("gpu", stats)]).sample()
-    assert sample["memory/device_used"] == 60 * GIB
-    assert sample["memory/device_reserved"] == 1 * GIB
-    assert sample["memory/allocator_peak"] == 15 * GIB
-    assert sample["memory/headroom"] == 0.75
+def test_the_process_tree_is_that_of_psutil():
+    inner = f"import subprocess; subprocess.run([{sys.executable!r}, '-c', 'print(1, flush=True); input()'])"
+    child = subprocess.Popen([sys.executable, "-c", inner], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert child.stdout is not None and child.stdout.readline() == b"1\n"
+    process = psutil.Process(child.pid)
+    expected = {process.pid, *(below.pid for below in process.children(recursive=True))}
+    assert memory.process_tree(child.pid) == expected and len(expected) == 2
+    child.communicate(b"\n")
 
 
-def test_of_several_devices_the_fullest_counts(nvml):
-    nvml.memory = [gpu(80, 10, 1), gpu(80, 70, 2)]
+def test_a_gpu_gives_driver_and_allocator():
+    stats = {"bytes_in_use": 10 * GIB, "peak_bytes_in_use": 15 * GIB, "bytes_limit": 60 * GIB}
+    stats |= {"largest_free_block_bytes": 20 * GIB}
+    own = {"processes": [{"pid": psutil.Process().pid, "bytes": 50 * GIB}, {"pid": 1, "bytes": 9 * GIB}]}
+    reading = gpu(80, 60, 1, throttle=["power cap"], ecc_uncorrected=2, **own)
+    monitor = MemoryMonitor([Device("gpu", stats)], Readings(reading))
+    sample = monitor.sample()
+    assert sample.pop("memory/host_rss") > 0
+    assert sample == {
+        "memory/device_used": 60 * GIB,
+        "memory/device_reserved": 1 * GIB,
+        "memory/process_used": 50 * GIB,
+        "memory/allocator_in_use": 10 * GIB,
+        "memory/allocator_peak": 15 * GIB,
+        "memory/allocator_largest_free": 20 * GIB,
+        "memory/limit": 60 * GIB,
+        "memory/fragmentation": 1 - 20 / 50,
+        "memory/headroom": 0.75,
+        "memory/throttled": 1.0,
+    }
+    assert monitor.throttle_reasons == ["power cap"] and monitor.ecc_errors == 2
+
+
+def test_of_several_devices_the_fullest_counts():
     stats = [{"peak_bytes_in_use": peak * GIB, "bytes_limit": 60 * GIB} for peak in (30, 54)]
-    sample = MemoryMonitor([Device("gpu", each) for each in stats]).sample()
+    monitor = MemoryMonitor([Device("gpu", each) for each in stats], Readings(gpu(80, 10, 1), gpu(80, 70, 2)))
+    sample = monitor.sample()
     assert sample["memory/device_used"] == 70 * GIB
     assert sample["memory/headroom"] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("visible", "asked"), [("1", [1]), ("GPU-b", [1]), ("1,0", [1, 0]), ("", [])])
-def test_only_visible_gpus_are_asked(nvml, monkeypatch, visible, asked):
-    nvml.memory = [gpu(80, 10, 1), gpu(80, 70, 2)]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    MemoryMonitor([Device("gpu")]).sample()
-    assert nvml.asked == asked
+def test_a_tpu_is_known_by_its_allocator():
+    stats = {"bytes_in_use": 4 * GIB, "peak_bytes_in_use": 8 * GIB, "bytes_limit": 16 * GIB}
+    sample = MemoryMonitor([Device("tpu", stats)]).sample()
+    assert sample["memory/allocator_peak"] == 8 * GIB and sample["memory/headroom"] == 0.5
+    assert "memory/device_used" not in sample
 
 
-def test_what_nvml_refuses_is_left_out_and_said_once(nvml, caplog):
-    nvml.memory = [pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)]
-    monitor = MemoryMonitor([Device("gpu", {"peak_bytes_in_use": 5 * GIB})])
-    with caplog.at_level(logging.WARNING):
-        samples = [monitor.sample() for _ in range(3)]
-    assert all(set(sample) == {"memory/host_rss", "memory/allocator_peak"} for sample in samples)
-    assert len(caplog.records) == 1
+def test_fragmentation_is_of_the_pool_that_has_been_taken():
+    grown = {"bytes_limit": 60, "pool_bytes": 20, "bytes_in_use": 10, "largest_free_block_bytes": 5}
+    assert memory.fragmentation(grown) == 0.5
+    assert memory.fragmentation({"bytes_limit": 60, "bytes_in_use": 10}) is None
+    # More than all there is free: the allocator counts something else.
+    assert memory.fragmentation({"bytes_limit": 60, "bytes_in_use": 50, "largest_free_block_bytes": 20}) is None
 
 
-def test_no_driver_is_no_news(caplog, monkeypatch):
-    def absent():
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+def test_a_device_that_lacks_everything_leaves_the_host():
+    lost = {"index": 3, "lost": True}
+    for devices in ([], [lost], [{"index": 0, "total": None, "used": None, "reserved": None, "processes": None}]):
+        monitor = MemoryMonitor([Device("gpu", RuntimeError("no statistics"))], Readings(*devices))
+        assert set(monitor.sample()) == {"memory/host_rss"}
+    monitor = MemoryMonitor([Device("gpu")], Readings(lost))
+    monitor.sample()
+    assert monitor.fault is not None and "GPU 3 is lost" in monitor.fault
 
-    monkeypatch.setattr(pynvml, "nvmlInit", absent)
-    with caplog.at_level(logging.DEBUG):
-        assert set(MemoryMonitor([Device("gpu")]).sample()) == {"memory/host_rss"}
-    assert not caplog.records
 
-
-def test_the_limit_is_the_gpu_share_that_jax_may_take(nvml, monkeypatch):
-    nvml.memory = [gpu(80, 10, 1), gpu(40, 1, 1)]
+def test_the_limit_is_the_gpu_share_that_jax_may_take(monkeypatch):
+    monkeypatch.setattr(driver, "once", lambda: {"devices": [gpu(80, 10, 1), gpu(40, 1, 1)]})
     monkeypatch.setattr(memory.importlib.util, "find_spec", lambda name: name == "jax_cuda13_plugin")
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("XLA_CLIENT_MEM_FRACTION", "0.5")
     assert memory.device_limit() == (20 * GIB, "GPU memory that JAX may take")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     limit, what = memory.device_limit()
     assert what == "host memory" and 0 < limit <= psutil.virtual_memory().total
+
+
+def test_a_sample_of_a_real_process_and_the_fake_driver(nvml, monkeypatch):
+    monkeypatch.setenv("FAKE_NVML", f"throttled,pid={psutil.Process().pid}")
+    nvidia = Driver(nvml)
+    monitor = MemoryMonitor([Device("gpu")], nvidia)
+    first = monitor.sample()
+    assert "memory/device_used" not in first  # It asks, and waits for no answer.
+    assert nvidia.wait(10)
+    nvidia.poll()
+    while "memory/device_used" not in (sample := monitor.sample()):
+        pass
+    assert sample["memory/device_used"] == 4 * GIB and sample["memory/process_used"] == 3 * GIB
+    assert sample["memory/throttled"] == 1
+    # The process that asks is no part of the trial.
+    assert sample["memory/host_rss"] < sum(map(memory.rss, memory.process_tree(psutil.Process().pid)))
+    monitor.close()

@@ -17,11 +17,27 @@ VALIDATION_LOSS = "validation/loss"
 INTERPOLATE = "interpolate/exact_match"
 EXTRAPOLATE = "extrapolate/exact_match"
 
+# Bytes, each row one instant; `vishwam.monitoring.memory` says what each is.
 DEVICE_USED = "memory/device_used"
 DEVICE_RESERVED = "memory/device_reserved"
+PROCESS_USED = "memory/process_used"
+ALLOCATOR_IN_USE = "memory/allocator_in_use"
 ALLOCATOR_PEAK = "memory/allocator_peak"
+LARGEST_FREE = "memory/allocator_largest_free"
+MEMORY_LIMIT = "memory/limit"
 HOST_RSS = "memory/host_rss"
+# Fractions.
+FRAGMENTATION = "memory/fragmentation"
 HEADROOM = "memory/headroom"
+# 1 while a GPU's clocks are held down by heat or power.
+THROTTLED = "memory/throttled"
+# What a trial is at: its place in PHASES.
+PHASE = "memory/phase"
+PHASES = ("start", "compile", "train", "evaluate", "checkpoint")
+# In the summary, once for a trial: what the compiled step was said to need, what was seen, and what would have fitted.
+PREDICTED_PEAK = "memory/predicted_peak"
+MEASURED_PEAK = "memory/measured_peak"
+LARGEST_BATCH = "memory/largest_batch"
 
 SAMPLES = "samples"
 
@@ -48,9 +64,19 @@ OTHERS = (
     MFU,
     DEVICE_USED,
     DEVICE_RESERVED,
+    PROCESS_USED,
+    ALLOCATOR_IN_USE,
     ALLOCATOR_PEAK,
+    LARGEST_FREE,
+    MEMORY_LIMIT,
     HOST_RSS,
+    FRAGMENTATION,
     HEADROOM,
+    THROTTLED,
+    PHASE,
+    PREDICTED_PEAK,
+    MEASURED_PEAK,
+    LARGEST_BATCH,
 )
 
 

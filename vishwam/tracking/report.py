@@ -24,7 +24,7 @@ from wandb_workspaces import expr
 from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import nearest
-from vishwam.monitoring.memory import nvml_handles
+from vishwam.monitoring import driver
 from vishwam.tracking import metrics, sweeps
 from vishwam.tracking.run import api_key
 
@@ -342,7 +342,7 @@ def _on_device(trials: Sequence[sweeps.Trial]) -> bool:
     """Whether trials log memory of a device, or will."""
     if trials:
         return any(metrics.DEVICE_USED in trial.summary for trial in trials)
-    return bool(nvml_handles())
+    return driver.present()
 
 
 def _resources(on_device: bool) -> list[Any]:
