@@ -54,6 +54,10 @@ class Journal:
     def samples(self, rows):
         return {name: len(samples) for name, samples in rows.items()}
 
+    def table(self, columns, rows):
+        assert all(len(row) == len(columns) for row in rows)
+        return len(rows)
+
     def checkpoint(self, folder, step, best, evaluation):
         assert (folder / "state").is_dir()
         self.stored.append((step, best, evaluation))
@@ -156,7 +160,7 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
 def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, tmp_path):
     before = Journal()
     with pytest.raises(Interrupted):
-        train(tokenizer, tmp_path, before, alarm=10)
+        train(tokenizer, tmp_path, before, alarm=14)
     assert max(before.rows) == 20, "a row is written when it is whole"
     after = Journal(logged_to=20, held=[16])
     train(tokenizer, tmp_path, after)
@@ -168,7 +172,7 @@ def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, t
 def test_stopped_early_while_it_decodes_leaves_the_loss_it_was_stopped_for(whole, tokenizer, tmp_path):
     journal = Journal(told=True)
     with pytest.raises(training_loop.Stopped):
-        train(tokenizer, tmp_path, journal, alarm=10)
+        train(tokenizer, tmp_path, journal, alarm=14)
     assert journal.rows[24]["validation/loss"] == whole[1].rows[24]["validation/loss"]
 
 

@@ -10,6 +10,8 @@ LEARNING_RATE = "train/learning_rate"
 GRADIENT_NORM = "train/gradient_norm"
 # Those trained on since the first step, padding apart: an axis to compare batch sizes over.
 TOKENS = "train/tokens"
+# Of the time, at most, in which the device had nothing to do because its batches were not there yet.
+INPUT_WAIT = "train/input_wait"
 TOKENS_PER_SECOND = "train/tokens_per_second"
 FLOPS_PER_SECOND = "train/flops_per_second"
 MFU = "train/mfu"
@@ -40,6 +42,13 @@ MEASURED_PEAK = "memory/measured_peak"
 LARGEST_BATCH = "memory/largest_batch"
 
 SAMPLES = "samples"
+# Tables beside it: exact match by what a question is like, and mistakes with their kind.
+ERRORS = "errors"
+CONFUSIONS = "confusions"
+
+INTERPOLATE_EQUIVALENT = "interpolate/equivalent"
+EXTRAPOLATE_EQUIVALENT = "extrapolate/equivalent"
+UNDECIDED = "equivalent/undecided"  # answers, where there were any
 
 # Exact match over the digits of a question's numbers, once, when a trial ends: its own axis.
 DIGITS = "length/digits"
@@ -51,6 +60,8 @@ GOALS = {
     VALIDATION_LOSS: "minimize",
     INTERPOLATE: "maximize",
     EXTRAPOLATE: "maximize",
+    INTERPOLATE_EQUIVALENT: "maximize",
+    EXTRAPOLATE_EQUIVALENT: "maximize",
 }
 
 # Logged, but nothing to steer a sweep by.
@@ -60,6 +71,7 @@ OTHERS = (
     GRADIENT_NORM,
     TOKENS,
     TOKENS_PER_SECOND,
+    INPUT_WAIT,
     FLOPS_PER_SECOND,
     MFU,
     DEVICE_USED,
@@ -85,6 +97,16 @@ def exact_match(split: str, name: str) -> str:
     return f"exact_match/{split}/{name}"
 
 
+def equivalent(split: str, name: str) -> str:
+    """The same counted by meaning."""
+    return f"equivalent/{split}/{name}"
+
+
+def repetition(name: str) -> str:
+    """A figure of `evaluation.repetition` over all answers of an evaluation; with `_reference`, over the right ones."""
+    return f"repetition/{name}"
+
+
 def digits_of(name: str) -> int | None:
     """100 of `exact_match/extrapolate/100_digits`, and of `100_digits`; None for sets of another kind."""
     found = re.fullmatch(r"(?:.*/)?(\d+)_digits", name)
@@ -93,7 +115,14 @@ def digits_of(name: str) -> int | None:
 
 def goals(sets: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """Every metric that a sweep may optimise, with its goal; `sets` names the evaluation sets of each split."""
-    of_sets = {exact_match(split, name): "maximize" for split, names in sets.items() for name in names}
+    of_sets = {
+        metric(split, name): "maximize"
+        for metric in (exact_match, equivalent)
+        for split, names in sets.items()
+        for name in names
+    }
     # Without an extrapolation set nothing is extrapolated.
-    summed = {name: goal for name, goal in GOALS.items() if name != EXTRAPOLATE or sets.get("extrapolate")}
+    summed = {
+        name: goal for name, goal in GOALS.items() if not name.startswith("extrapolate/") or sets.get("extrapolate")
+    }
     return summed | of_sets

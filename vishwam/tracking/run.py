@@ -16,13 +16,13 @@ from wandb.sdk.lib.runid import generate_id
 
 from vishwam.evaluation.exact_match import Sample
 
-from .metrics import BY_DIGITS, DIGITS, INTERPOLATE, SAMPLES, STEP, VALIDATION_LOSS, digits_of
+from .metrics import BY_DIGITS, CONFUSIONS, DIGITS, ERRORS, INTERPOLATE, SAMPLES, STEP, VALIDATION_LOSS, digits_of
 
 log = logging.getLogger(__name__)
 
 # Everything over the step but memory, which W&B draws over wall time: a device's memory does not know of steps.
-OVER_STEPS = ("train/*", "validation/*", "interpolate/*", "extrapolate/*", "exact_match/*", "bias/*", "repetition/*",
-              "benchmark/*", SAMPLES)  # fmt: skip
+OVER_STEPS = ("train/*", "validation/*", "interpolate/*", "extrapolate/*", "exact_match/*", "equivalent/*", "bias/*",
+              "repetition/*", "benchmark/*", SAMPLES, ERRORS, CONFUSIONS)  # fmt: skip
 
 # The client's own query for this.
 RUN_STOPPED_STATUS = """
@@ -90,6 +90,10 @@ class Run:
                 for sample in samples
             ],
         )
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> "wandb.Table":
+        """Any other table, to be logged with a row."""
+        return wandb.Table(columns=list(columns), data=[list(row) for row in rows])
 
     def checkpoint(self, folder: Path, step: int, best: bool, metadata: Mapping[str, Any]) -> None:
         """Uploads a step's folder, with what lies beside it, in the background."""

@@ -12,6 +12,7 @@ import numpy as np
 from data_pipelines.loader import Batch, training_batches
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.evaluation.exact_match import ExactMatch
+from vishwam.evaluation.findings import find
 from vishwam.evaluation.suite import Suite, figures
 from vishwam.model import decoder
 from vishwam.model.flops import flops_per_token, peak_flops_per_second
@@ -98,11 +99,13 @@ def train(
         if checkpoints.newest() != step:
             save(loss)
         results = list(suite.exact_match(state.averages, questions))
-        metrics = figures(results)
+        findings = find(results, tokenizer, step == loop.steps, check)
+        metrics = figures(results) | findings.metrics
         shown = {f"{split}/{name}": result.samples[:SAMPLES_SHOWN] for split, name, result in results}
         evaluation = {"step": step, "questions": questions, SCORE: loss} | metrics
         checkpoints.note(step, evaluation)
-        measured.update(metrics | {SAMPLES: run.samples(shown)})
+        tables = {name: run.table(*table) for name, table in findings.tables.items()}
+        measured.update(metrics | tables | {SAMPLES: run.samples(shown)})
         for line in spoken(results):
             say(line)
         return evaluation
