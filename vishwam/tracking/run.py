@@ -47,6 +47,9 @@ class Run:
         self._key = api_key(run.settings.base_url)
         self._by_digits: dict[int, float] = {}
         self._logged_to = int(run.summary.get(STEP, -1)) if self.resumed else -1
+        # Rows of memory come from a thread of their own, and the client counts rows.
+        self._writing = threading.RLock()
+        self._ended = False
 
     @property
     def path(self) -> str:
@@ -67,11 +70,33 @@ class Run:
         if step <= self._logged_to:
             return
         self._logged_to = step
-        self._run.log({STEP: step, **metrics})
+        with self._writing:
+            self._run.log({STEP: step, **metrics})
         by_digits = {digits: value for name, value in metrics.items() if (digits := digits_of(name))}
         if by_digits and INTERPOLATE in metrics and "max_digits" in self._run.config:
             by_digits[int(self._run.config["max_digits"])] = metrics[INTERPOLATE]
         self._by_digits = by_digits or self._by_digits
+
+    def log_memory(self, metrics: Mapping[str, float]) -> None:
+        """One row of its own instant, whatever the step; dropped when the run has ended. Any thread may call it."""
+        with self._writing:
+            if not self._ended:
+                self._run.log(dict(metrics))
+
+    def alert(self, title: str, text: str, level: str) -> None:
+        """level: INFO, WARN or ERROR. Any thread may call it."""
+        with self._writing:
+            if not self._ended:
+                self._run.alert(title=title, text=text, level=level)
+
+    def attach(self, name: str, kind: str, file: str, content: bytes) -> None:
+        """A file as an artifact `name-<run id>` of type `kind`, uploaded in the background. Any thread may call it."""
+        artifact = wandb.Artifact(f"{name}-{self.id}", type=kind)
+        with artifact.new_file(file, mode="wb") as opened:
+            opened.write(content)
+        with self._writing:
+            if not self._ended:
+                self._run.log_artifact(artifact)
 
     def logged(self, step: int) -> bool:
         """Whether W&B has the row of `step` already."""
@@ -162,14 +187,20 @@ class Run:
     def fail(self, reason: str) -> None:
         """Ends the run as failed, with the reason where a person looks for it."""
         self._run.summary["failure"] = reason
-        self._run.alert(title="Trial failed", text=reason, level="ERROR")
-        self._run.finish(exit_code=1)
+        self.alert("Trial failed", reason, "ERROR")
+        self._end(exit_code=1)
 
     def finish(self, exit_code: int = 0) -> None:
         """Ends the run; one that is not to go on leaves its last exact match by digits as a curve."""
         if exit_code == 0:
             for digits, value in sorted(self._by_digits.items()):
-                self._run.log({DIGITS: digits, BY_DIGITS: value})
+                with self._writing:
+                    self._run.log({DIGITS: digits, BY_DIGITS: value})
+        self._end(exit_code)
+
+    def _end(self, exit_code: int) -> None:
+        with self._writing:
+            self._ended = True
         self._run.finish(exit_code=exit_code)
 
 
