@@ -11,7 +11,7 @@ import grain
 import numpy as np
 
 from data_pipelines import BadInput
-from data_pipelines.mixture import Rows
+from data_pipelines.mixture import Endless
 from data_pipelines.modular_math.random import splitmix64
 from data_pipelines.modular_math.source import Question, QuestionSource
 from data_pipelines.packing import Batch, encode
@@ -80,10 +80,10 @@ def training_batches(
 
 
 def row_batches(
-    rows: Rows, batch_size: int, start_step: int, *, shard: int = 0, shards: int = 1
+    rows: Endless, batch_size: int, start_step: int, *, shard: int = 0, shards: int = 1
 ) -> grain.DatasetIterator[Batch]:
-    """Endless training batches of packed rows, as `training_batches`: batch s holds rows s * batch_size and on of an
-    endless `rows` (see `mixture`).
+    """Endless training batches of packed rows, as `training_batches`: batch s holds rows s * batch_size and on (see
+    `mixture`).
 
     Raises:
       BadInput: the batch cannot be cut into shards.

@@ -11,14 +11,18 @@ from data_pipelines import BadInput
 from data_pipelines.packing import Batch
 
 
-class Rows(Protocol):
-    """Rows of one length by their numbers; see `packing`."""
+class Endless(Protocol):
+    """Rows by any numbers from 0 on."""
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> Batch: ...
+
+
+class Rows(Endless, Protocol):
+    """So many rows of one length, by their numbers; see `packing`."""
 
     length: int
 
     def __len__(self) -> int: ...
-
-    def rows(self, indices: Sequence[int] | np.ndarray) -> Batch: ...
 
 
 class Mixture:

@@ -13,13 +13,13 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from data_pipelines import BadInput
+from data_pipelines.modular_math.random import splitmix64
 from data_pipelines.tokenizer import MathTokenizer
 
 Batch = dict[str, np.ndarray]
@@ -138,7 +138,7 @@ def pack(
     plan: dict[str, Any] = {
         "format": _FORMAT,
         "what": what,
-        "tokenizer": fingerprint(tokenizer),
+        "tokenizer": tokenizer.fingerprint(),
         "examples": count,
         "length": length,
         "dtype": "uint16" if tokenizer.vocab_size <= 1 << 16 else "uint32",
@@ -164,14 +164,6 @@ def pack(
     return PackedRows(folder, tokenizer)
 
 
-def fingerprint(tokenizer: MathTokenizer) -> str:
-    """The same for tokenisers that give the same ids: by their size, their special ids and how they encode a sample."""
-    sample = [chr(code) for code in range(32, 127)] + ["What is 1234567 + 89?", "Let f(x) = -3*x**2 + 1/2.", "ãß€字"]
-    ids = [row.tolist() for row in tokenizer.encode_batch(sample)]
-    facts = [tokenizer.vocab_size, tokenizer.pad_id, tokenizer.eos_id, tokenizer.reverse_digits, ids]
-    return blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
-
-
 class PackedRows:
     """The rows of a packed folder: Grain's random access by `[i]`, many at once by `rows`. It pickles as its folder.
 
@@ -189,7 +181,7 @@ class PackedRows:
             raise BadInput(f"{self.folder / INDEX} is of format {index['format']}, not {_FORMAT}: pack it again")
         if "shards" not in index:
             raise BadInput(f"{folder} was not packed to its end: run the same `vishwam prepare` again")
-        if index["tokenizer"] != fingerprint(tokenizer):
+        if index["tokenizer"] != tokenizer.fingerprint():
             raise BadInput(f"{folder} was packed with another tokeniser or reverse_digits: pack it again")
         self.length: int = index["length"]
         self.what: str = index["what"]
@@ -232,17 +224,18 @@ class PackedRows:
 
 
 class RowsOnTheFly:
-    """Rows packed when they are asked for, from an endless source: row i is a function of the source and i.
+    """Rows packed when they are asked for, from an endless source: row i is a function of the source, the seed and i.
 
-    Row i holds the examples from number i * C on, up to the first that has no more room; C is more than a row can hold,
-    and the numbers that are left over are never asked: an endless source has more.
+    A row holds the examples from a multiple of C on, up to the first that has no more room; C is more than a row can
+    hold, and the numbers that are left over are never asked: an endless source has more. The seed chooses the first.
     """
 
-    def __init__(self, examples: Examples, count: int, tokenizer: MathTokenizer, length: int):
+    def __init__(self, examples: Examples, count: int, tokenizer: MathTokenizer, length: int, seed: int = 0):
         self._examples, self._tokenizer, self.length = examples, tokenizer, length
-        # The shortest example has a character of each, the newline and the end.
-        self._stride = max(1, length // 4)
+        # The shortest example has a token of the question, one of the answer and the end.
+        self._stride = max(1, length // 3)
         self._rows = count // self._stride
+        self._first = splitmix64(seed) % self._rows
         self._dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
 
     def __len__(self) -> int:
@@ -258,7 +251,7 @@ class RowsOnTheFly:
         rows = []
         for index in indices:
             row: list[int] = []
-            room, at = self.length, int(index) * self._stride
+            room, at = self.length, (self._first + int(index)) % self._rows * self._stride
             ahead: list[tuple[np.ndarray, int]] = []
             while room:
                 if not ahead:
@@ -286,7 +279,10 @@ def _make_shard(examples: Examples, tokenizer: MathTokenizer, length: int, dtype
     longest = lengths.index(max(lengths))
     if lengths[longest] > length:
         raise _too_long(examples, share[longest], lengths[longest], length)
-    stored = laid_out(encoded, best_fit(lengths, length), length, np.dtype(dtype))
+    rows = best_fit(lengths, length)
+    # They come sorted by the longest of their examples.
+    mixed = [rows[at] for at in np.random.default_rng(share.start).permutation(len(rows))]
+    stored = laid_out(encoded, mixed, length, np.dtype(dtype))
     temporary = path.with_suffix(f".{os.getpid()}")
     with temporary.open("wb") as file:
         np.save(file, stored)

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,11 @@ class MathTokenizer:
         text = self._backend.decode(kept)
         return reverse_digit_runs(text) if self.reverse_digits else text
 
+    def fingerprint(self) -> str:
+        """The same for the same tokeniser alone: rows that were packed with another are not its own."""
+        said = f"{self.vocab_size} {self.pad_id} {self.eos_id} {self.reverse_digits}\n{self._backend.definition()}"
+        return blake2b(said.encode(), digest_size=8).hexdigest()
+
     def save(self, folder: str | Path) -> None:
         """Writes a folder that `load_tokenizer` and, for the tokeniser alone, `AutoTokenizer` load."""
         folder = Path(folder)
@@ -184,6 +190,9 @@ class _Bytewise:
     def decode(self, ids: list[int]) -> str:
         return bytes(self._bytes[token] for token in ids if token in self._bytes).decode(errors="replace")
 
+    def definition(self) -> str:
+        return self._files["tokenizer.json"].decode()
+
     def save(self, folder: Path) -> None:
         for name, text in self._files.items():
             (folder / name).write_bytes(text)
@@ -220,6 +229,10 @@ class _HuggingFace:
             skip_special_tokens=True,
             clean_up_tokenization_spaces=False,
         )
+
+    def definition(self) -> str:
+        backend = getattr(self._tokenizer, "backend_tokenizer", None)
+        return backend.to_str() if backend else json.dumps(sorted(self._tokenizer.get_vocab().items()))
 
     def save(self, folder: Path) -> None:
         self._tokenizer.save_pretrained(folder)

@@ -217,12 +217,13 @@ def prove(experiment: Any) -> tuple[int, int]:
 
     try:
         tokenizer = open_tokenizer(experiment.tokenizer)
-        _check_lengths(experiment.data, experiment.loop.length_buckets, tokenizer)
+        _check_lengths(experiment, tokenizer)
         model = loop.model_config(experiment, tokenizer)
         parameters = memory.parameter_count(model)
     except (BadData, ValueError, TypeError, OverflowError) as error:
         raise BadInput(str(error).splitlines()[0]) from None
-    needed = memory.estimate(model, parameters, experiment.loop.batch_size, max(experiment.loop.length_buckets))
+    longest = experiment.packing.row_length or max(experiment.loop.length_buckets)
+    needed = memory.estimate(model, parameters, experiment.loop.batch_size, longest)
     limit, limit_of = device_limit()
     if needed > limit:
         raise BadInput(
@@ -232,13 +233,21 @@ def prove(experiment: Any) -> tuple[int, int]:
     return parameters, needed
 
 
-def _check_lengths(data: Any, length_buckets: Sequence[int], tokenizer: "MathTokenizer") -> None:
-    """Raises BadData when one of the first questions, which a trial will meet, is longer than every bucket."""
+def _check_lengths(experiment: Any, tokenizer: "MathTokenizer") -> None:
+    """Raises BadData when one of the first questions, which a trial will meet, is longer than every bucket or than a
+    packed row, or when packed rows are not there.
+    """
     from data_pipelines.loader import make_batch
+    from vishwam.training.data import training_data
 
-    for split in ("train", "validation"):
-        source = data.mixture(split)
-        make_batch([source[index] for index in range(QUESTIONS_TRIED)], tokenizer, length_buckets)
+    packed = bool(experiment.packing.row_length)
+    if packed:
+        data = training_data(experiment, tokenizer)
+        next(data)
+        data.close()
+    for split in ("validation",) if packed else ("train", "validation"):
+        source = experiment.data.mixture(split)
+        make_batch([source[index] for index in range(QUESTIONS_TRIED)], tokenizer, experiment.loop.length_buckets)
 
 
 def _size(count: float) -> str:

@@ -26,6 +26,7 @@ from vishwam.knobs import Knob, convert, kind_of, nearest, unknown
 CONFIGURABLES = (
     "vishwam.training.experiment:Experiment",
     "vishwam.training.experiment:LoopConfig",
+    "vishwam.training.experiment:PackingConfig",
     "vishwam.training.experiment:TokenizerConfig",
     "vishwam.training.optimizer:Knobs",
     "vishwam.model.config:DecoderConfig",

@@ -144,6 +144,9 @@ def test_a_large_vocabulary_is_not_cut(tmp_path, tokenizer):
     class Large:
         vocab_size, pad_id, eos_id, reverse_digits = 100_000, 99_998, 99_999, False
 
+        def fingerprint(self):
+            return "large"
+
         def encode_batch(self, texts):
             return [np.array([70_000 + ord(letter) for letter in text], np.int32) for text in texts]
 
@@ -157,7 +160,12 @@ def test_rows_on_the_fly_are_functions_of_their_number(tokenizer, source):
     assert all(np.array_equal(array[:1], rows.rows([7])[name]) for name, array in batch.items())
     texts = [text for text, _ in documents(batch, tokenizer)]
     assert len(set(texts)) == len(texts) >= 3
-    asked = {f"{source[i].question}\n{source[i].answer}" for i in [*range(30), *range(7 * 24, 7 * 24 + 30)]}
-    assert set(texts) <= asked
+    again = RowsOnTheFly(source, len(source), tokenizer, LENGTH, seed=1).rows([7, 0])
+    assert not set(texts) & {text for text, _ in documents(again, tokenizer)}, "another seed, other questions"
+    few = RowsOnTheFly(source, 64, tokenizer, LENGTH)
+    assert len(few) == 2
+    asked = [f"{source[i].question}\n{source[i].answer}" for i in range(64)]
+    told = [text for text, _ in documents(few.rows([0, 1]), tokenizer)]
+    assert set(told) <= set(asked) and {asked.index(text) // 32 for text in told} == {0, 1}
     with pytest.raises(BadInput, match="a row only 8"):
         RowsOnTheFly(source, 100, tokenizer, 8).rows([0])

@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 
 from data_pipelines.modular_math.source import ModularMath
+from data_pipelines.packing import pack
 from data_pipelines.tokenizer import load_tokenizer, make_character_tokenizer
+from vishwam import check
 from vishwam.errors import BadInput
 from vishwam.model.config import DecoderConfig
 from vishwam.training import loop as training_loop
 from vishwam.training.checkpoint import Checkpoints
-from vishwam.training.experiment import Experiment, LoopConfig, TokenizerConfig
+from vishwam.training.experiment import Experiment, LoopConfig, PackingConfig, TokenizerConfig
 from vishwam.training.interruption import Interrupted, Interruption
 from vishwam.training.optimizer import Knobs
 from vishwam.training.rows import Diverged
 
 STEPS = 24
+UNPACKED = PackingConfig()
 ADDITION = {"operations": "add", "max_digits": 2, "phrasing": "bare"}
 
 
@@ -84,9 +87,10 @@ def tokenizer(tmp_path_factory):
     return load_tokenizer(make_character_tokenizer(tmp_path_factory.mktemp("tokenizer")), reverse_digits=True)
 
 
-def experiment(**knobs):
+def experiment(packing=UNPACKED, **knobs):
     return Experiment(
         data=ModularMath(settings={"arithmetic__add_or_sub": ADDITION}),
+        packing=packing,
         tokenizer=TokenizerConfig(),
         model=DecoderConfig(num_layers=1, model_dim=16, num_heads=2, mlp_dim=16, place_heads=1),
         knobs=Knobs(warmup_steps=4, **knobs),
@@ -97,10 +101,10 @@ def experiment(**knobs):
     )  # fmt: skip
 
 
-def train(tokenizer, folder, journal, alarm=10**9, **knobs):
+def train(tokenizer, folder, journal, alarm=10**9, **settings):
     checkpoints = Checkpoints(folder)
     try:
-        training_loop.train(experiment(**knobs), tokenizer, journal, checkpoints, Alarm(alarm), lambda line: None)
+        training_loop.train(experiment(**settings), tokenizer, journal, checkpoints, Alarm(alarm), lambda line: None)
     finally:
         checkpoints.close()
 
@@ -155,6 +159,47 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
         jax.tree.leaves(final_state(tmp_path)), jax.tree.leaves(final_state(whole[0])), strict=True
     ):
         np.testing.assert_array_equal(resumed, uninterrupted)
+
+
+def test_a_trial_on_packed_rows_resumes_bit_for_bit(tokenizer, tmp_path):
+    source = experiment().data.train_source()
+    pack(source, 300, tokenizer, 48, tmp_path / "rows", "sums")
+    packing = PackingConfig(48, (str(tmp_path / "rows"),))
+    whole, before = Journal(), Journal()
+    train(tokenizer, tmp_path / "whole", whole, packing=packing)
+    with pytest.raises(Interrupted):
+        train(tokenizer, tmp_path / "cut", before, 5, packing=packing)
+    after = Journal(max(before.rows), [step for step, *_ in before.stored])
+    train(tokenizer, tmp_path / "cut", after, packing=packing)
+    for step, row in whole.rows.items():
+        again = (before.rows | after.rows)[step]
+        assert all(again.get(name) == row.get(name) for name in ("train/tokens", "validation/loss"))
+    # 8 rows of 48 tokens a step, hardly any of them padding.
+    assert 0.9 < whole.rows[24]["train/tokens"] / (24 * 8 * 48) < 1
+
+
+@pytest.mark.parametrize(
+    ("packing", "words"),
+    [
+        (PackingConfig(48, ("nowhere",)), "no packed rows in nowhere: `vishwam prepare` makes them"),
+        (PackingConfig(6), "tokens, a row only 6"),
+    ],
+)
+def test_rows_that_are_not_to_be_had_are_named_before_a_trial_begins(packing, words, monkeypatch, tmp_path):
+    monkeypatch.setenv("VISHWAM_HOME", str(tmp_path))
+    with pytest.raises(BadInput, match=words):
+        check.prove(experiment(packing))
+
+
+def test_batches_of_a_dispatch_keep_their_segments(tokenizer):
+    short, long = (
+        {name: np.ones((2, length), np.int32) for name in ("tokens_BT", "segments_BT", "loss_mask_BT")}
+        for length in (3, 5)
+    )
+    stacked = training_loop.stack(iter([short, long]), 2, pad_id=7)
+    assert {name: array.shape for name, array in stacked.items()} == dict.fromkeys(short, (2, 2, 5))
+    assert stacked["tokens_BT"][0, 0].tolist() == [1, 1, 1, 7, 7]
+    assert stacked["segments_BT"][0, 0].tolist() == stacked["loss_mask_BT"][0, 0].tolist() == [1, 1, 1, 0, 0]
 
 
 def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, tmp_path):

@@ -71,3 +71,18 @@ def test_tokens_are_counted_over_rows_and_on_from_a_resume(clock):
         rows.write(step)
     assert [row["train/tokens"] for row in journal.rows] == [1100, 1170]
     assert rows.tokens == 1170, "what a checkpoint of step 4 keeps"
+
+
+def test_waiting_for_input_is_a_fraction_of_the_time_of_training(clock):
+    journal = Journal()
+    rows = Rows(journal, log_every=2, peak_flops=None)
+    rows.collect(2, dispatch(), tokens=100, flops=1e6, waited=30.0)  # Nothing to wait for: compilation.
+    rows.flush()
+    rows.write(2)
+    rows.collect(4, dispatch(), tokens=100, flops=1e6, waited=0.5)
+    clock.now = 4.0
+    rows.flush()
+    assert rows.device_is_done()
+    rows.write(4)
+    assert "train/input_wait" not in journal.rows[0]
+    assert journal.rows[1]["train/input_wait"] == pytest.approx(0.125)

@@ -25,7 +25,7 @@ class LoopConfig:
     """How long a trial runs and how often it looks up from its work. Counts are in optimizer steps or in questions.
 
     steps: length of the trial, and of the learning-rate schedule.
-    batch_size: questions a step.
+    batch_size: rows a step: questions, unless rows are packed.
     length_buckets: token lengths a batch is padded to, ascending; each is one compiled program.
     steps_per_dispatch: steps a compiled call runs; small models are faster with several.
     log_every: train metrics, a multiple of steps_per_dispatch.
@@ -64,10 +64,33 @@ class LoopConfig:
 
 
 @dataclass(frozen=True)
+class PackingConfig:
+    """Training rows that hold several examples each, instead of one that is padded to a bucket of lengths.
+
+    row_length: tokens a row; 0 is one example a row.
+    folders: rows packed by `vishwam prepare`; without any, rows are packed as they are needed, from endless questions.
+    weights: of the folders in the mixture; equal unless given.
+    """
+
+    row_length: int = 0
+    folders: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.row_length < 0:
+            raise ValueError(f"row_length must be at least 0, not {self.row_length}")
+        if self.folders and not self.row_length:
+            raise ValueError("folders of packed rows need row_length, the tokens a row")
+        if self.weights and len(self.weights) != len(self.folders):
+            raise ValueError(f"weights must be one a folder ({len(self.folders)}), not {self.weights}")
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One trial, whole. `model` lacks only what the tokeniser knows (vocabulary, digit tokens)."""
 
     data: ModularMath = field(default_factory=ModularMath)
+    packing: PackingConfig = field(default_factory=PackingConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: DecoderConfig = field(default_factory=DecoderConfig)
     knobs: Knobs = field(default_factory=Knobs)

@@ -3,25 +3,29 @@
 import dataclasses
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from data_pipelines.loader import Batch, training_batches
+from data_pipelines.loader import Batch
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.evaluation.exact_match import ExactMatch
 from vishwam.evaluation.findings import find
 from vishwam.evaluation.suite import Suite, figures
 from vishwam.model import decoder
 from vishwam.model.flops import flops_per_token, peak_flops_per_second
+from vishwam.monitoring.watch import Watch
 from vishwam.tracking.metrics import SAMPLES
 from vishwam.tracking.run import Run
 
 from .checkpoint import SCORE, Checkpoints
+from .data import training_data
 from .experiment import Experiment
 from .interruption import Interrupted, Interruption
+from .memory import Gauge
 from .rows import Rows
 from .step import init_state, train_steps
 
@@ -39,11 +43,13 @@ def train(
     checkpoints: Checkpoints,
     interruption: Interruption,
     say: Callable[[str], None] = print,
+    watch: Watch | None = None,
 ) -> None:
     """Trains, evaluates and stores, from the newest checkpoint of the run if there is one.
 
     Raises:
         Diverged: a loss was not finite; nothing of that state was stored.
+        NoRoom: a step would not fit into memory; nothing was computed.
         Stopped, Interrupted: a checkpoint of the newest step is on disk.
     """
     loop = experiment.loop
@@ -51,9 +57,7 @@ def train(
     graphdef, params = decoder.init(config, jax.random.key(loop.seed))
     run.summarise({"parameters": sum(leaf.size for leaf in jax.tree.leaves(params))})
     state = init_state(params)
-    data = iter(
-        training_batches(experiment.data.train_source(), tokenizer, loop.batch_size, loop.seed, 0, loop.length_buckets)
-    )
+    data = training_data(experiment, tokenizer)
     best_loss, trained_on = float("inf"), 0
     if restored := checkpoints.restore(state, data):
         state, data, metadata = restored
@@ -72,13 +76,16 @@ def train(
     suite = Suite(experiment.data, tokenizer, graphdef, loop.max_answer_tokens, loop.length_buckets, check)
     peak_flops = peak_flops_per_second(jax.devices()[0].device_kind, config.compute_dtype)
     rows = Rows(run, loop.log_every, peak_flops, trained_on)
+    watch = watch or Watch(run)
+    gauge = Gauge(run, watch, max(loop.length_buckets))
     measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
     looking_up = False
 
     def save(score: float | None) -> None:
         metrics = None if score is None else {SCORE: score}
         metadata = {"step": step, "run": run.id, "best_loss": best_loss, "tokens": rows.tokens}
-        checkpoints.save(step, state, data, metadata, metrics)
+        with watch.phase("checkpoint"):
+            checkpoints.save(step, state, data, metadata, metrics)
 
     def send(step: int, evaluation: Mapping[str, Any]) -> None:
         run.checkpoint(checkpoints.folder / str(step), step, evaluation[SCORE] <= best_loss, evaluation)
@@ -117,10 +124,12 @@ def train(
         if not to_examine and step % loop.validate_every:
             return
         looking_up = True
+        watch.at("evaluate")
         loss = validate()
         evaluation = examine(loss) if to_examine else None
         rows.write(step, measured)
         looking_up = False
+        watch.at("train")
         measured.clear()
         if evaluation:
             send(step, evaluation)
@@ -136,13 +145,18 @@ def train(
         while step < loop.steps:
             check()
             # The device is still at work on the dispatch before while these are made.
+            asked = time.perf_counter()
             batches = stack(data, loop.steps_per_dispatch, tokenizer.pad_id)
+            waited = time.perf_counter() - asked if rows.device_is_done() else 0.0
             on_device = jax.device_put(batches)
+            gauge.before(train_steps, graphdef, state, on_device, knobs)
             with jax.transfer_guard("disallow"):
                 state, metrics = train_steps(graphdef, state, on_device, knobs)
+            gauge.after()
             step += loop.steps_per_dispatch
-            tokens = int(np.count_nonzero(batches["tokens_BT"] != tokenizer.pad_id))
-            rows.collect(step, metrics, tokens, tokens * flops_per_token(config, batches["tokens_BT"].shape[-1]))
+            filled = batches.get("segments_BT", batches["tokens_BT"] != tokenizer.pad_id)
+            tokens = int(np.count_nonzero(filled))
+            rows.collect(step, metrics, tokens, tokens * flops_per_token(config, filled.shape[-1]), waited)
             look_up()
     except (Interrupted, Stopped) as ending:
         # Early termination comes as a signal from the agent, too; only the server knows which it was.
@@ -175,7 +189,8 @@ def stack(data: Iterator[Batch], count: int, pad_id: int) -> Batch:
     batches = list(itertools.islice(data, count))
     width = max(batch["tokens_BT"].shape[1] for batch in batches)
 
-    def widened(name: str, fill: int) -> np.ndarray:
+    def widened(name: str) -> np.ndarray:
+        fill = pad_id if name == "tokens_BT" else 0
         return np.stack(
             [
                 np.pad(batch[name], ((0, 0), (0, width - batch[name].shape[1])), constant_values=fill)
@@ -183,7 +198,7 @@ def stack(data: Iterator[Batch], count: int, pad_id: int) -> Batch:
             ]
         )
 
-    return {"tokens_BT": widened("tokens_BT", pad_id), "loss_mask_BT": widened("loss_mask_BT", 0)}
+    return {name: widened(name) for name in batches[0]}
 
 
 def model_config(experiment: Experiment, tokenizer: MathTokenizer) -> decoder.DecoderConfig:

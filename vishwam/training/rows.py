@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from vishwam.monitoring.memory import MemoryMonitor
 from vishwam.tracking import metrics as names
 from vishwam.tracking.run import Run
 
@@ -29,8 +28,6 @@ class Rows:
         """
         self._run = run
         self._log_every = log_every
-        self._memory = MemoryMonitor()
-        self._memory_at = float("-inf")
         self._pending: tuple[int, dict[str, jax.Array], int, float] | None = None
         self._step = -1
         self._losses: list[float] = []
@@ -38,14 +35,20 @@ class Rows:
         self.tokens = tokens  # By the newest dispatch taken in.
         self._tokens = 0
         self._flops = 0.0
+        self._waited = 0.0
         self._peak_flops = peak_flops
         # When the window that is being measured began; None while the first dispatch compiles.
         self._since: float | None = None
         self._until = 0.0
 
-    def collect(self, step: int, metrics: dict[str, jax.Array], tokens: int, flops: float) -> None:
-        """Takes what the dispatch that ends at `step` returned, [steps a dispatch] each, and how many tokens and
-        floating-point operations it was, padding apart; writes the row of the dispatch before, if one is due.
+    def device_is_done(self) -> bool:
+        """Whether the newest dispatch has ended: if so, the device waits for the next."""
+        return self._pending is None or self._pending[1]["loss"].is_ready()  # type: ignore[attr-defined]
+
+    def collect(self, step: int, metrics: dict[str, jax.Array], tokens: int, flops: float, waited: float = 0.0) -> None:
+        """Takes what the dispatch that ends at `step` returned, [steps a dispatch] each, how many tokens and
+        floating-point operations it was, padding apart, and for how many seconds at most the device waited for its
+        batches; writes the row of the dispatch before, if one is due.
 
         Raises:
             Diverged: the dispatch before was not finite.
@@ -53,6 +56,8 @@ class Rows:
         self.flush()
         self.write_if_due()
         self._pending = (step, metrics, tokens, flops)
+        if self._since is not None:
+            self._waited += waited
 
     def flush(self) -> None:
         """Waits for the newest dispatch and takes its metrics in.
@@ -94,7 +99,7 @@ class Rows:
             self.write(self._step)
 
     def write(self, step: int, more: Mapping[str, Any] | None = None) -> None:
-        """Writes a row: train metrics since the last one, `more`, and memory when it is due."""
+        """Writes a row: train metrics since the last one, and `more`."""
         row: dict[str, Any] = {names.TOKENS: self.tokens}
         if self._losses:
             row |= {names.TRAIN_LOSS: self.loss, **self._latest}
@@ -102,12 +107,9 @@ class Rows:
                 seconds = max(self._until - self._since, 1e-9)
                 row[names.TOKENS_PER_SECOND] = self._tokens / seconds
                 row[names.FLOPS_PER_SECOND] = self._flops / seconds
+                row[names.INPUT_WAIT] = min(1.0, self._waited / seconds)
                 if self._peak_flops:
                     row[names.MFU] = row[names.FLOPS_PER_SECOND] / self._peak_flops
-        now = time.perf_counter()
-        if now - self._memory_at >= MEMORY_SECONDS:
-            row |= self._memory.sample()
-            self._memory_at = now
         self._run.log(step, row | dict(more or {}))
-        self._losses, self._latest, self._tokens, self._flops = [], {}, 0, 0.0
+        self._losses, self._latest, self._tokens, self._flops, self._waited = [], {}, 0, 0.0, 0.0
         self._since = time.perf_counter()

@@ -1,0 +1,32 @@
+"""The batches that a trial trains on."""
+
+import grain
+
+from data_pipelines import BadInput
+from data_pipelines.loader import Batch, row_batches, training_batches
+from data_pipelines.mixture import Mixture
+from data_pipelines.packing import PackedRows, RowsOnTheFly
+from data_pipelines.tokenizer import MathTokenizer
+
+from .experiment import Experiment
+
+
+def training_data(experiment: Experiment, tokenizer: MathTokenizer) -> grain.DatasetIterator[Batch]:
+    """Endless batches from the first step on, each a pure function of the experiment and its step.
+
+    Raises:
+        BadInput: a folder of packed rows is missing, unfinished, of another length or for another tokeniser.
+    """
+    loop, packing = experiment.loop, experiment.packing
+    if not packing.row_length:
+        source = experiment.data.train_source()
+        return training_batches(source, tokenizer, loop.batch_size, loop.seed, 0, loop.length_buckets)
+    if not packing.folders:
+        source = experiment.data.train_source()
+        rows = RowsOnTheFly(source, len(source), tokenizer, packing.row_length, seed=loop.seed)
+        return row_batches(rows, loop.batch_size, 0)
+    packed = [PackedRows(folder, tokenizer) for folder in packing.folders]
+    for each in packed:
+        if each.length != packing.row_length:
+            raise BadInput(f"{each.folder} holds rows of {each.length} tokens, and row_length is {packing.row_length}")
+    return row_batches(Mixture(packed, packing.weights, loop.seed), loop.batch_size, 0)
