@@ -64,6 +64,15 @@ def test_columns_reach_the_page_as_they_were():
     assert np.array_equal(np.frombuffer(body, "<f8", offset=start), [1, 2, np.nan, 3, 4, 5], equal_nan=True)
 
 
+def test_an_axis_that_curves_share_is_sent_once():
+    x = np.array([1.0, 2.0])
+    body = curves.pack([("r", "a", x, x + 10), ("s", "a", x[:1], x[:1]), ("t", "a", x.copy(), x + 20)])
+    length = struct.unpack_from("<I", body)[0]
+    assert [one.get("as") for one in json.loads(body[4 : 4 + length])] == [None, None, 0]
+    columns = np.frombuffer(body, "<f8", offset=-(-(4 + length) // 8) * 8)
+    assert columns.tolist() == [1, 2, 11, 12, 1, 1, 21, 22]
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """Rows of a foreign script: a metric with its own step, one without, one logged between steps."""

@@ -4,7 +4,7 @@ from unittest import mock
 
 import pytest
 import wandb_workspaces.reports.v2 as wr
-from wandb_workspaces.reports.v2 import interface
+from wandb_workspaces.reports.v2 import interface, internal
 
 from tests.server.pages.looking import COLORS, ink, until
 from tests.server.pages.world import fill_sweep
@@ -88,7 +88,6 @@ def test_figures_tables_and_comparisons_of_a_report(site, page, filled):
         wr.MediaBrowser(media_keys=["samples/extrapolate"]),
         wr.WeavePanelSummaryTable(table_name="samples/extrapolate"),
         wr.MarkdownPanel("a **bold** word"),
-        wr.CodeComparer(),
     ]
     table = wr.WeaveBlockSummaryTable("local", "reported", "samples/extrapolate")
     open_report(site, page, filled, [wr.PanelGrid(runsets=[trials("reported")], panels=panels), table])
@@ -104,7 +103,6 @@ def test_figures_tables_and_comparisons_of_a_report(site, page, filled):
         assert "question" in page.locator(panel(place)).inner_text()
     until(lambda: page.locator(".summary-table tbody tr").count() == 20)
     assert page.locator(panel("Markdown Panel")).locator("strong").inner_text() == "bold"
-    assert "“Code Comparer” is not drawn" in page.locator(panel("Code Comparer")).inner_text()
 
 
 def test_the_table_of_a_run_set_has_its_columns_and_order(site, page, filled):
@@ -243,3 +241,70 @@ def test_a_report_prints_whole(site, page, filled):
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     until(lambda: page.locator(".panel canvas").count() == 1)
     assert not page.locator("header.top").is_visible()
+
+
+def test_every_kind_of_panel_that_can_be_saved_draws_or_says_what_it_is(site, page, filled):
+    known = set(internal.panel_type_mapping)
+    drawn = {"Run History Line Plot", "Bar Chart", "Scatter Plot", "Scalar Chart", "Parallel Coordinates Plot",
+             "Parameter Importance", "Run Comparer", "Media Browser", "Markdown Panel", "Code Comparer", "Vega2",
+             "Weave"}  # fmt: skip
+    assert known == drawn | {"Weave Trace"}, "wandb-workspaces has a new kind"
+    first, second = (site.call(filled.number_of, f"run0000{i}") for i in (0, 1))
+    for run, rate in ((first, 1), (second, 2)):
+        shared = "".join(f"line {i}\n" for i in range(30))
+        site.call(filled.file, run, "code/train.py", f"{shared}rate = {rate}\n".encode())
+        site.call(filled.table, run, "curve_table", ["x", "y"], [[i, i * rate] for i in range(12)])
+    site.call(filled.artifact, "words", "dataset", first, {"a.txt": b"1", "b.txt": b"2"}, ["final"])
+    panels = [
+        wr.CodeComparer(),
+        wr.CodeComparer(diff="unified"),
+        line_chart("curve_table"),
+        wr.CustomChart(
+            query={"summary": {"keys": ["train/loss", "validation/loss"]}}, chart_name="wandb/scatter/v0",
+            chart_fields={"x": "train/loss", "y": "validation/loss"},
+        ),
+        wr.CustomChart.from_table("curve_table", chart_fields={"x": "x"}, chart_strings={}),
+        wr.WeavePanelArtifact(artifact="words"),
+        wr.WeavePanelArtifactVersionedFile(artifact="words", version="final", file="b.txt"),
+        wr.WeavePanel(),
+    ]  # fmt: skip
+    blocks = [
+        wr.PanelGrid(runsets=[trials("reported")], panels=panels),
+        wr.WeaveBlockArtifact("local", "reported", "words"),
+    ]
+    open_report(site, page, filled, blocks)
+    check_other_kinds(page)
+    # And in one file.
+    link = page.get_by_role("link", name="download as one page").get_attribute("href")
+    text = page.request.get(site.url + link).text()
+    page.goto("about:blank")
+    page.set_content(text)
+    page.wait_for_selector("main[data-drawn=yes]", state="attached")
+    check_other_kinds(page)
+
+
+def line_chart(table):
+    chart = wr.CustomChart.from_table(table, chart_fields={"x": "x", "y": "y"}, chart_strings={"title": "Two lines"})
+    chart.chart_name = "wandb/line/v0"
+    return chart
+
+
+def check_other_kinds(page):
+    split, unified = (page.locator(panel("Code Comparer", i)) for i in (0, 1))
+    for comparer in (split, unified):
+        comparer.get_by_label("Left run").select_option("run00000")
+        comparer.get_by_label("Right run").select_option("run00001")
+    until(lambda: split.locator("td.gone").all_inner_texts() == ["rate = 1"])
+    assert split.locator("td.new").all_inner_texts() == ["rate = 2"]
+    assert split.locator(".fold").inner_text() == "27 lines the same"
+    until(lambda: unified.locator("td.gone, td.new").all_inner_texts() == ["rate = 1", "rate = 2"])
+    assert "Two lines" in page.locator(panel("Vega2")).inner_text()
+    until(lambda: min(ink(page, panel("Vega2"), COLORS[:2])) > 50)
+    until(lambda: min(ink(page, panel("Vega2", 1), COLORS[:2])) > 10)
+    until(lambda: page.locator(panel("Vega2", 2)).locator("tbody tr").count() == 12)
+    assert "is not drawn here" in page.locator(panel("Vega2", 2)).inner_text()
+    until(lambda: "a.txt" in page.locator(panel("Weave")).inner_text())
+    assert "words:v0" in page.locator(panel("Weave")).inner_text()
+    assert page.locator(panel("Weave", 1)).locator(".files a").all_inner_texts() == ["b.txt"]
+    assert "other than a logged table" in page.locator(panel("Weave", 2)).inner_text()
+    assert "b.txt" in page.locator("[data-artifact]").inner_text()

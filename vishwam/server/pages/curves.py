@@ -66,12 +66,19 @@ def step_of(key: str, defined: list[tuple[str, str, bool]]) -> str | None:
     return exact or next((step for name, step, glob in defined if glob and fnmatch.fnmatchcase(key, name)), None)
 
 
+# From one key of a run to the next, past the chunks of each: long runs have hundreds.
+_NEXT = "(SELECT min(s.key) FROM series s WHERE s.run_id = {run} AND s.kind = :kind AND s.key > {key})"
+_KEYS = f"""WITH RECURSIVE found(run, key) AS (
+    SELECT value, {_NEXT.format(run="value", key="''")} FROM json_each(:runs)
+    UNION ALL SELECT run, {_NEXT.format(run="found.run", key="found.key")} FROM found WHERE key IS NOT NULL
+) SELECT DISTINCT key FROM found WHERE key IS NOT NULL"""
+
+
 def metric_keys(db: sqlite3.Connection, rows: Sequence[sqlite3.Row], kind: int = HISTORY) -> list[str]:
     """Names of all metrics these runs logged, without the client's own and without those that only serve as an axis."""
     axes = {step for row in rows for _, step, _ in step_metrics(row["config_json"])} | {"train/step", "global_step"}
     ids = json.dumps([row["id"] for row in rows])
-    known = "SELECT DISTINCT key FROM series WHERE kind = ? AND run_id IN (SELECT value FROM json_each(?))"
-    found = {key for (key,) in db.execute(known, (kind, ids))}
+    found = {key for (key,) in db.execute(_KEYS, {"kind": kind, "runs": ids})}
     # What is not in a chunk yet: by the summaries, and by each run's newest lines (a summary may leave metrics out).
     table, lines = (("history", "history_lines"), ("events", "event_lines"))[kind]
     newest = f"SELECT data_json FROM {table} WHERE run_id = ? ORDER BY line DESC LIMIT {NEWEST_LINES}"
@@ -192,8 +199,16 @@ def _on_grid(x: np.ndarray, y: np.ndarray, low: float, high: float, cells: int) 
 
 
 def pack(found: Sequence[tuple[str, str, np.ndarray, np.ndarray]]) -> bytes:
-    """(run, key, x, y) as the page reads them: uint32 length of the header, JSON header padded to 8 bytes, columns."""
-    header = json.dumps([{"run": run, "key": key, "count": len(x)} for run, key, x, _ in found]).encode()
-    padding = -(4 + len(header)) % 8
-    columns = [np.ascontiguousarray(part, "<f8").tobytes() for _, _, x, y in found for part in (x, y)]
-    return b"".join([struct.pack("<I", len(header)), header, b" " * padding, *columns])
+    """(run, key, x, y) as the page reads them: uint32 length of the header, JSON header padded to 8 bytes, columns.
+
+    An axis that stood there before is not sent again: `as` is the place of the first curve over it.
+    """
+    header, columns = [], []
+    seen: dict[bytes, int] = {}
+    for place, (run, key, x, y) in enumerate(found):
+        axis = np.ascontiguousarray(x, "<f8").tobytes()
+        first = seen.setdefault(axis, place)
+        header.append({"run": run, "key": key, "count": len(x)} | ({"as": first} if first != place else {}))
+        columns += [axis] * (first == place) + [np.ascontiguousarray(y, "<f8").tobytes()]
+    head = json.dumps(header).encode()
+    return b"".join([struct.pack("<I", len(head)), head, b" " * (-(4 + len(head)) % 8), *columns])

@@ -11,7 +11,20 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import again, artifacts, changes, curves, grids, queries, report, scores, tables, thinned
+from vishwam.server.pages import (
+    again,
+    artifacts,
+    changes,
+    code,
+    curves,
+    custom,
+    grids,
+    queries,
+    report,
+    scores,
+    tables,
+    thinned,
+)
 from vishwam.server.pages.importance import importance
 from vishwam.server.store import Store
 from vishwam.server.web import read_body
@@ -19,6 +32,9 @@ from vishwam.server.web import read_body
 CONSOLE_LINES = 2000
 TABLE_ROWS = 1000
 FEW_RUNS = 12
+# What a sweep's page draws before anybody chose: as static/curve_panel.js has it.
+PREFERRED = ("validation/loss", "train/loss", "interpolate/exact_match", "extrapolate/exact_match")
+FIRST = 4
 MAX_BODY = 1 << 22
 _ANSI = re.compile(
     r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-_]|[\x00-\x08\x0b\x0c\x0e-\x1f]"
@@ -68,6 +84,9 @@ def data_routes(store: Store) -> list[BaseRoute]:
     def media(db: sqlite3.Connection, project: dict, request: Request) -> object:
         return tables.media_steps(db, run_of(db, project, request), request.query_params.get("key", ""))
 
+    def code_of(db: sqlite3.Connection, project: dict, request: Request) -> object:
+        return code.code(store, db, run_of(db, project, request))
+
     def run_page(db: sqlite3.Connection, project: dict, request: Request) -> dict:
         row = run_of(db, project, request)
         sweep = grids.sweep_of(db, project, row["sweep_name"])
@@ -77,6 +96,7 @@ def data_routes(store: Store) -> list[BaseRoute]:
             "run": found,
             "best": best if best and best["id"] != found["id"] else None,
             "again": {"command": again.command(again.metadata(store, db, row["id"]), row)},
+            "custom": custom.of_run(row["config_json"]),
             "metrics": curves.metric_keys(db, [row]),
             "system": curves.metric_keys(db, [row], curves.EVENTS),
             "files": [
@@ -131,6 +151,21 @@ def data_routes(store: Store) -> list[BaseRoute]:
             media_type="application/octet-stream",
         )
 
+    def first_curves(request: Request) -> Response:
+        """What a sweep's page will draw first, so that a browser can ask for it before it has read a script."""
+        db = store.reader()
+        project = project_of(db, request)
+        sweep = grids.sweep_of(db, project, request.query_params.get("sweep"))
+        if sweep is None:
+            raise HTTPException(404, "no such sweep")
+        rows = queries.run_rows(db, project["id"], sweep["row"])
+        keys = list(dict.fromkeys((str(sweep["metric"].get("name", "")), *PREFERRED)))
+        found = _read_curves(db, kept, rows, keys, "step", curves.HISTORY)
+        logged = {key for _, key, *_ in found}
+        shown = [key for key in keys if key in logged][:FIRST]
+        body = curves.pack([one for one in found if one[1] in shown])
+        return Response(body, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
     async def changed(request: Request) -> Response:
         project = project_of(store.reader(), request)
         return StreamingResponse(
@@ -145,10 +180,12 @@ def data_routes(store: Store) -> list[BaseRoute]:
         Route("/-/data/console", reading(_console)),
         Route("/-/data/table", reading(table)),
         Route("/-/data/media", reading(media)),
+        Route("/-/data/code", reading(code_of)),
         Route("/-/data/importance", asking(_importance), methods=["POST"]),
         Route("/-/data/scores", asking(_scores), methods=["POST"]),
         Route("/-/data/grid", reading(_grid)),
         Route("/-/data/curves", curve_columns, methods=["POST"]),
+        Route("/-/data/first", first_curves),
         Route("/-/data/changes", changed),
         Route("/-/data/artifact", reading(_artifact)),
         Route("/-/artifact/{entity}/{project}/{name}/{version}/{path:path}", artifact_file),
@@ -285,7 +322,13 @@ def _curves(
     project = project_of(db, request)
     rows = queries.run_rows(db, project["id"], names=names)
     kind = curves.EVENTS if wanted.get("kind") == "events" else curves.HISTORY
-    axis = str(wanted.get("x") or "step")
+    return curves.pack(_read_curves(db, kept, rows, keys, str(wanted.get("x") or "step"), kind))
+
+
+def _read_curves(
+    db: sqlite3.Connection, kept: curves.Curves, rows: list[sqlite3.Row], keys: list[str], axis: str, kind: int
+) -> list[tuple]:
+    """(run, key, x, y) of those that have points."""
     many = len(rows) > FEW_RUNS
     ready = thinned.read(db, rows, keys) if many and axis == "step" and kind == curves.HISTORY else {}
     found = []
@@ -296,4 +339,4 @@ def _curves(
         found += [(row["name"], *one) for one in kept.of(db, row, left, axis, kind, curves.POINTS)]
     # Many runs share a chart's few hundred pixels, and its axis.
     found = curves.align(found, curves.POINTS // 4) if many else found
-    return curves.pack([one for one in found if len(one[2])])
+    return [one for one in found if len(one[2])]

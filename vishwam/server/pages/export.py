@@ -15,12 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from vishwam.server.pages import curves, grids, queries, report, scores, tables
+from vishwam.server.pages import artifacts, code, curves, grids, queries, report, scores, tables
 from vishwam.server.pages.html import SECURITY_HEADERS, STATIC, render_text
 from vishwam.server.pages.importance import importance
 from vishwam.server.store import Store
 
-TABLE_ROWS = 200
+TABLE_ROWS, CHART_ROWS = 200, 10_000
+CODES = 20
 LARGEST_FILE, LARGEST_FILES = 4 << 20, 32 << 20
 VENDOR = ("uplot-1.6.32.min", "echarts-6.1.0.min")
 _ACCESSOR = re.compile(r"^(config|summary_metrics|summary|run|c)(::?|\.)")
@@ -50,8 +51,11 @@ def export(store: Store, db: sqlite3.Connection, project: dict, view: dict, orig
     saved = _Saved(store, db, project)
     for number, grid in enumerate(report.grids(spec)):
         saved.grid(number, grid)
-    for key in _tables(report.blocks(spec)):
-        saved.loose_table(key)
+    for block in _leaves(report.blocks(spec)):
+        if "table" in block:
+            saved.loose_table(block["table"])
+        if "artifact" in block:
+            saved.artifact(block["artifact"])
     page = {
         "entity": project["entity"],
         "project": project["name"],
@@ -115,11 +119,10 @@ def _digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _tables(blocks: list[dict]) -> Iterator[str]:
+def _leaves(blocks: list[dict]) -> Iterator[dict]:
     for block in blocks:
-        if "table" in block:
-            yield block["table"]
-        yield from _tables(block.get("inside", []))
+        yield block
+        yield from _leaves(block.get("inside", []))
 
 
 class _Saved:
@@ -145,7 +148,14 @@ class _Saved:
                 self._lines(rows, config, answer["metrics"])
             elif kind == "Parameter Importance":
                 self._importance(rows, answer["runs"], _name(config.get("targetKey") or ""))
+            elif kind == "Code Comparer":
+                self._code(rows)
+            if panel.get("artifact"):
+                self.artifact(panel["artifact"])
             keys = [panel["table"]] if panel.get("table") else config.get("mediaKeys") or []
+            chart = panel.get("chart") or {}
+            for run, row in zip(answer["runs"], rows, strict=True) if chart.get("table") else ():
+                self._media(run, row, chart["table"], CHART_ROWS)
             for run, row in zip(answer["runs"], rows, strict=True):
                 for key in keys if kind == "Media Browser" or panel.get("table") else ():
                     self._media(run, row, str(key))
@@ -182,13 +192,24 @@ class _Saved:
         ids = ",".join(run["id"] for run in runs)
         self.answers[f"importance {metric} {ids}"] = importance(runs, knobs, found, maximize)
 
-    def _media(self, run: dict, row: sqlite3.Row, key: str) -> None:
+    def _code(self, rows: list[sqlite3.Row]) -> None:
+        for row in rows[:CODES]:
+            self.answers[f"code {row['name']}"] = code.code(self.store, self.db, row)
+
+    def artifact(self, shown: dict) -> None:
+        versions = artifacts.versions(self.db, self.project["id"], shown["name"])
+        version = artifacts.choose(versions, shown["version"])
+        if version is not None:
+            files = artifacts.files(self.db, version["row"])
+            self.answers[f"artifact {shown['name']}"] = {"version": version, "files": files}
+
+    def _media(self, run: dict, row: sqlite3.Row, key: str, table_rows: int = TABLE_ROWS) -> None:
         value = run["media"].get(key)
         path = str((value or {}).get("path") or "")
         if not path:
             return
         if str(value["_type"]).endswith("table-file"):
-            table = tables.read_table(self.store, self.db, row, key, limit=TABLE_ROWS)
+            table = tables.read_table(self.store, self.db, row, key, limit=table_rows)
             if table is not None:
                 self.answers[f"table {run['id']} {key}"] = table
             return

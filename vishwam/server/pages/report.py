@@ -12,7 +12,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 
-from vishwam.server.pages import maths
+from vishwam.server.pages import custom, maths
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
 maths.add_maths(_MARKDOWN)
@@ -71,14 +71,15 @@ def grids(spec: dict) -> list[dict]:
 def panels(grid: dict) -> list[dict]:
     """The panels of a grid: the section of the report, or the open sections of a panel bank.
 
-    A query panel that only shows a table gets its name as `table`.
+    A query panel that only shows a table gets its name as `table`, one that shows an artifact gets `artifact`, and a
+    custom chart what it asks for as `chart`.
     """
     section = grid.get("panelBankSectionConfig") or {}
     found = _dicts(section.get("panels"))
     for bank in _dicts((grid.get("panelBankConfig") or {}).get("sections")):
         if bank.get("isOpen"):
             found.extend(_dicts(bank.get("panels")))
-    return [_with_table(panel) for panel in found]
+    return [_understood(panel) for panel in found]
 
 
 def columns(grid: dict) -> list[str]:
@@ -92,10 +93,15 @@ def columns(grid: dict) -> list[str]:
     return list(found)
 
 
-def _with_table(panel: dict) -> dict:
+def _understood(panel: dict) -> dict:
     config = panel.get("config")
-    table = summary_table(config.get("panel2Config")) if isinstance(config, dict) else None
-    return {**panel, "table": table} if table else panel
+    if not isinstance(config, dict):
+        return panel
+    if panel.get("viewType") == "Vega2":
+        return {**panel, "chart": custom.chart(config)}
+    query = config.get("panel2Config")
+    shown = {"table": summary_table(query), "artifact": shown_artifact(query)}
+    return panel | {name: value for name, value in shown.items() if value}
 
 
 def _collect(items: Any, found: list[dict], count: dict, spec: dict) -> None:
@@ -108,10 +114,13 @@ def _collect(items: Any, found: list[dict], count: dict, spec: dict) -> None:
         if kind == "table-of-contents":
             found.append({"html": _contents(spec)})
             continue
-        table = _summary_table(block) if kind == "weave-panel" else None
-        if table:
-            found.append({"table": table})
-            continue
+        if kind == "weave-panel":
+            query = (block.get("config") or {}).get("panelConfig")
+            shown = {"table": summary_table(query), "artifact": shown_artifact(query)}
+            shown = {name: value for name, value in shown.items() if value}
+            if shown:
+                found.append(shown)
+                continue
         render = _BLOCKS.get(kind)
         html = render(block) if render else _placeholder(kind)
         if html:
@@ -241,11 +250,6 @@ def _placeholder(kind: str) -> Markup:
     return Markup('<p class="outside">A block of the kind “{}” is not drawn here.</p>').format(kind or "unknown")
 
 
-def _summary_table(block: dict) -> str | None:
-    """The name of the table a WeaveBlockSummaryTable shows."""
-    return summary_table((block.get("config") or {}).get("panelConfig"))
-
-
 def summary_table(config: Any) -> str | None:
     """The key picked from the runs' summaries in one of W&B's query panels; None when it asks something else."""
     try:
@@ -254,6 +258,20 @@ def summary_table(config: Any) -> str | None:
     except (KeyError, TypeError):
         return None
     return key if operation.get("name") == "pick" and isinstance(key, str) else None
+
+
+def shown_artifact(config: Any) -> dict | None:
+    """{'name', 'version', 'file'} of the artifact that one of W&B's query panels shows; None when it asks otherwise."""
+    try:
+        inputs = config["exp"]["fromOp"]["inputs"]
+        version = inputs.get("artifactVersion")
+        inside = version["fromOp"]["inputs"] if version else inputs
+        name = inside["artifactName"]["val"]
+        alias = inside["artifactVersionAlias"]["val"] if version else None
+        file = inputs["path"]["val"] if version else None
+    except (KeyError, TypeError, AttributeError):
+        return None
+    return {"name": name, "version": alias, "file": file} if isinstance(name, str) and name else None
 
 
 _BLOCKS = {

@@ -13,7 +13,7 @@ function address(name, parameters) {
 // A report in one file holds the server's answers itself.
 const { saved } = page;
 function kept(name, asked) {
-  const parts = [name, asked.grid ?? asked.metric, asked.run ?? asked.runs?.join(","), asked.key];
+  const parts = [name, asked.grid ?? asked.metric, asked.run ?? asked.runs?.join(","), asked.key ?? asked.name];
   const found = saved.answers[parts.filter((part) => part !== undefined && part !== null).join(" ")];
   if (!found) throw new Error(`${name} is not in this file`);
   return found;
@@ -48,7 +48,8 @@ export async function act(what, values) {
 
 /**
  * Curves of runs and metrics: [{run, key, x, y}], x and y Float64Array (y holds NaN where the metric did).
- * The body is a header's length (uint32), the header as JSON padded to 8 bytes, then the columns.
+ * The body is a header's length (uint32), the header as JSON padded to 8 bytes, then the columns; curves over the same
+ * axis share it.
  */
 export async function curves(runs, keys, x, kind = "history") {
   if (!runs.length || !keys.length) return [];
@@ -61,18 +62,25 @@ export async function curves(runs, keys, x, kind = "history") {
   return unpack(await response.arrayBuffer());
 }
 
+/** The curves that this page draws first; the browser has asked for them before this script was here. */
+export async function firstCurves(asked) {
+  return unpack(await (await answer("first", asked)).arrayBuffer());
+}
+
 const bytesOf = (base64) => Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)).buffer;
 
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   let offset = Math.ceil((4 + length) / 8) * 8;
-  return header.map(({ run, key, count }) => {
-    const xs = new Float64Array(buffer, offset, count);
-    const ys = new Float64Array(buffer, offset + 8 * count, count);
-    offset += 16 * count;
-    return { run, key, x: xs, y: ys };
-  });
+  const column = (count) => {
+    offset += 8 * count;
+    return new Float64Array(buffer, offset - 8 * count, count);
+  };
+  const found = [];
+  for (const { run, key, count, as } of header)
+    found.push({ run, key, x: as === undefined ? column(count) : found[as].x, y: column(count) });
+  return found;
 }
 
 /**

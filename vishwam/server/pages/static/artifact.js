@@ -2,7 +2,7 @@
 
 import { $, h, page } from "./dom.js";
 import { json, live } from "./api.js";
-import { filesTable } from "./files.js";
+import { artifactFile, filesTable } from "./files.js";
 import { ago, bytes, text } from "./format.js";
 import { Graph, base } from "./graphs.js";
 import { pairs, runAddress } from "./table.js";
@@ -36,10 +36,8 @@ async function load() {
     .filter(Boolean)
     .join(" · ");
   pairs($("#metadata"), version.metadata, (value) => (typeof value === "number" ? text(value) : text(value)));
-  const inside = (name) =>
-    `/-/artifact/${[page.entity, page.project, version.name, `v${version.version}`, ...name.split("/")].map(encodeURIComponent).join("/")}`;
   $("#files").replaceChildren(
-    filesTable(answer.files, inside),
+    filesTable(answer.files, (name) => artifactFile(version, name)),
     answer.files.length < version.count
       ? h("p", { class: "note" }, `The first ${answer.files.length} of ${version.count} files.`)
       : "",

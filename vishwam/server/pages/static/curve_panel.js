@@ -17,9 +17,12 @@ const LONGEST_LABEL = 60;
 const MOST_RUNS = 500;
 
 export class CurvePanel {
-  /** `name` keeps the reader's choice of metrics; `newest`: how many runs are drawn when none is chosen. */
-  constructor({ name, newest = Infinity }) {
-    Object.assign(this, { name, newest, runs: [], metrics: [], first: [] });
+  /**
+   * `name` keeps the reader's choice of metrics; `newest`: how many runs are drawn when none is chosen; `early`: a
+   * promise of curves over steps that are already under way.
+   */
+  constructor({ name, newest = Infinity, early = null }) {
+    Object.assign(this, { name, newest, early, runs: [], metrics: [], first: [] });
     this.settings = { x: "step", log: false, smoothing: 0 };
     this.charts = new Map();
     this.points = new Map();
@@ -61,11 +64,22 @@ export class CurvePanel {
     const keys = [...this.chosen];
     const runs = this.shown().map((run) => run.id);
     if (changed === null) this.points.clear();
+    if (this.early) await this.takeEarly(runs);
     const stale = runs.filter((id) => changed?.has(id) || keys.some((key) => !this.points.has(`${key}\n${id}`)));
     const fetched = await curves(stale, keys, axisFor(this.settings));
     for (const id of stale) for (const key of keys) this.points.set(`${key}\n${id}`, null);
     for (const curve of fetched) this.points.set(`${curve.key}\n${curve.run}`, curve);
     this.draw();
+  }
+
+  async takeEarly(runs) {
+    const found = await this.early.catch(() => []);
+    this.early = null;
+    if (this.settings.x !== "step") return;
+    // A run that is not among them has no point of these metrics yet.
+    for (const key of new Set(found.map((curve) => curve.key)))
+      for (const id of runs) this.points.set(`${key}\n${id}`, null);
+    for (const curve of found) this.points.set(`${curve.key}\n${curve.run}`, curve);
   }
 
   draw() {

@@ -136,6 +136,8 @@ export class CurveChart {
       // null is a gap (NaN, or no logarithm); where a run has no point at another's x, join leaves undefined.
       return [one.x, Array.from(y, (v) => (Number.isFinite(v) && !(log && v <= 0) ? v : null))];
     });
+    // Long runs come over one axis; finding that out anew point by point takes longer than drawing them.
+    if (tables.length > 1 && tables.every(([x]) => x === tables[0][0])) return [tables[0][0], ...tables.map(([, y]) => y)];
     return tables.length
       ? uPlot.join(
           tables,

@@ -1,11 +1,15 @@
 // Lists of files, with a look into what can be shown as text or as a picture.
 
-import { h } from "./dom.js";
+import { h, page } from "./dom.js";
 import { bytes } from "./format.js";
 
 const PEEK = 64 * 1024;
 const TEXTS = /\.(txt|log|json|jsonl|ya?ml|py|gin|md|csv|tsv|patch|diff|toml|cfg|ini|sh)$/i;
 const PICTURES = /\.(png|jpe?g|gif|webp)$/i;
+
+/** Where a file of an artifact's version is read: {name, version}. */
+export const artifactFile = ({ name, version }, path) =>
+  `${page.origin ?? ""}/-/artifact/${[page.entity, page.project, name, `v${version}`, ...path.split("/")].map(encodeURIComponent).join("/")}`;
 
 /** files: [{name, size, ref}]; addressOf(name). */
 export function filesTable(files, addressOf) {
@@ -20,7 +24,8 @@ export function filesTable(files, addressOf) {
         if (file.ref)
           return [h("tr", {}, h("td", {}, file.name, " ", h("span", { class: "muted" }, file.ref)), h("td"), h("td"))];
         const address = addressOf(file.name);
-        const look = TEXTS.test(file.name) || PICTURES.test(file.name);
+        // A report in one file asks nobody for what is in them.
+        const look = !page.saved && (TEXTS.test(file.name) || PICTURES.test(file.name));
         const row = h("tr", { class: "peek", hidden: true }, h("td", { colspan: 3 }));
         const button = h(
           "button",

@@ -15,9 +15,19 @@ const watcher = new IntersectionObserver(
   { rootMargin: "200px" },
 );
 
-// Its megabyte is read while the page already asks for data and draws curves.
-const loaded =
-  window.echarts || new Promise((resolve) => document.getElementById("graph-library").addEventListener("load", resolve));
+// Its megabyte is read while the page already asks for data and draws curves; a page that rarely needs it reads it then.
+let loading = null;
+function library() {
+  let script = document.getElementById("graph-library");
+  if (!script) {
+    script = document.createElement("script");
+    script.id = "graph-library";
+    script.src = new URL("./vendor/echarts-6.1.0.min.js", import.meta.url);
+    document.head.append(script);
+  }
+  loading ??= new Promise((resolve) => script.addEventListener("load", resolve));
+  return loading;
+}
 
 /** One graph: `options()` makes the settings anew whenever data or theme change. */
 export class Graph {
@@ -52,7 +62,7 @@ export class Graph {
 
   draw() {
     if (!window.echarts) {
-      loaded.then(() => this.draw());
+      library().then(() => this.draw());
       return;
     }
     this.dirty = !this.visible;

@@ -4,12 +4,15 @@
 import { $, h } from "./dom.js";
 import { axisName, common, guessLog, metricsOf, nameOf, valueOf } from "./accessors.js";
 import { post } from "./api.js";
+import { CodeComparer } from "./code_comparer.js";
 import { Comparer } from "./comparer.js";
 import { CurveChart } from "./curves.js";
+import { CustomChart } from "./custom.js";
 import { Graph, bars, scatter } from "./graphs.js";
 import { Parallel } from "./parallel.js";
 import { importanceTable } from "./importance.js";
 import { Media } from "./media.js";
+import { ShownArtifact } from "./shown_artifact.js";
 import { formatterOf, tickFormatterOf } from "./format.js";
 
 const ROW_HEIGHT = 40;
@@ -217,9 +220,14 @@ class Importance {
   }
 }
 
+const WORDS = {
+  Weave: "This query panel asks for something other than a logged table or an artifact, which is all that is drawn here.",
+  "Weave Trace": "Traces of W&B Weave are kept by another service and are not drawn here.",
+};
+
 class Unknown {
   constructor(body, panel) {
-    body.append(h("p", { class: "empty" }, `A panel of the kind “${panel.viewType ?? "unknown"}” is not drawn here.`));
+    body.append(h("p", { class: "empty" }, WORDS[panel.viewType] ?? `A panel of the kind “${panel.viewType ?? "unknown"}” is not drawn here.`));
   }
 
   draw() {}
@@ -233,10 +241,15 @@ const KINDS = {
   "Parallel Coordinates Plot": ParallelCoordinates,
   "Parameter Importance": Importance,
 };
-const TITLES = { "Parameter Importance": "Importance of the knobs", "Run Comparer": "Runs side by side" };
+const TITLES = {
+  "Parameter Importance": "Importance of the knobs",
+  "Run Comparer": "Runs side by side",
+  "Code Comparer": "Code side by side",
+};
 
-function titleOf({ viewType, config = {} }) {
+function titleOf({ viewType, config = {}, chart }) {
   if (config.chartTitle) return config.chartTitle;
+  if (chart) return chart.strings.title || chart.table || chart.spec;
   if (viewType === "Scatter Plot" && config.xAxis && config.yAxis)
     return `${nameOf(config.yAxis)} against ${nameOf(config.xAxis)}${config.zAxis ? `, coloured by ${nameOf(config.zAxis)}` : ""}`;
   const names = (config.metrics ?? []).map(nameOf);
@@ -266,6 +279,9 @@ export function makePanel(host, panel, { grid, place }) {
   }
   const keys = panel.viewType === "Media Browser" ? panel.config?.mediaKeys : panel.table ? [panel.table] : null;
   if (keys) return new Media(body, keys);
+  if (panel.artifact) return new ShownArtifact(body, panel.artifact);
+  if (panel.chart) return new CustomChart(body, panel.chart, height);
+  if (panel.viewType === "Code Comparer") return new CodeComparer(body, { unified: panel.config?.diff === "unified" });
   if (panel.viewType === "Run Comparer")
     return new Comparer(body, { differences: Boolean(panel.config?.diffOnly) });
   return new (KINDS[panel.viewType] ?? Unknown)(body, panel, height);

@@ -6,6 +6,7 @@ import { hover, onHover } from "./curves.js";
 import { nameOf, valueOf } from "./accessors.js";
 import { Media } from "./media.js";
 import { makePanel } from "./panels.js";
+import { ShownArtifact } from "./shown_artifact.js";
 import { SortedTable, nameColumn, runAddress, runtimeColumn, stateColumn, swatch } from "./table.js";
 import { formatterOf, text } from "./format.js";
 import { styleOf, onThemeChange } from "./theme.js";
@@ -126,10 +127,18 @@ async function drawTable(host) {
   await host.media.draw({ runs, order: runs.map((run) => run.id).reverse() });
 }
 
+/** An artifact block, likewise. */
+function drawArtifact(host) {
+  host.shown ??= new ShownArtifact(host, JSON.parse(host.dataset.artifact));
+  return host.shown.draw();
+}
+
 const grids = [...document.querySelectorAll("[data-grid]")].map((host) => new Grid(host, Number(host.dataset.grid)));
 const tables = [...document.querySelectorAll("[data-table]")];
+const artifacts = [...document.querySelectorAll("[data-artifact]")];
 
-const load = (changed = null) => Promise.all([...grids.map((grid) => grid.load(changed)), ...tables.map(drawTable)]);
+const load = (changed = null) =>
+  Promise.all([...grids.map((grid) => grid.load(changed)), ...tables.map(drawTable), ...artifacts.map(drawArtifact)]);
 onThemeChange(() =>
   grids.forEach((grid) => {
     grid.style();

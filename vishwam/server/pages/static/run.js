@@ -3,6 +3,7 @@
 import { $, h, page, badge } from "./dom.js";
 import { act, json, live } from "./api.js";
 import { followConsole, loadConsole } from "./console.js";
+import { CustomChart } from "./custom.js";
 import { copyable, filesTable } from "./files.js";
 import { drawMedia, fileAddress, isTable, onItsWay } from "./media.js";
 import { RunCharts } from "./run_charts.js";
@@ -105,8 +106,11 @@ function drawConfig() {
 async function loadMedia() {
   const media = Object.entries(answer.run.media).filter(([, value]) => value.path);
   $("#samples").hidden = !media.length;
-  await Promise.all(
-    media.map(async ([key, value]) => {
+  // What a script drew with wandb.plot stands where its table would.
+  const drawn = new Set(Object.values(answer.custom).map((chart) => chart.table));
+  await Promise.all([
+    ...Object.entries(answer.custom).map(([key, chart]) => drawCustom(key, chart)),
+    ...media.filter(([key]) => !drawn.has(key)).map(async ([key, value]) => {
       const known = shownMedia.get(key);
       if (known?.path === value.path || known?.fixed) return;
       const host = known?.host ?? h("figure", { class: isTable(value) ? "card media table" : "card media" });
@@ -114,7 +118,16 @@ async function loadMedia() {
       if (!known) $("#media").append(host);
       await drawOne(host, key, value);
     }),
-  );
+  ]);
+}
+
+function drawCustom(key, chart) {
+  if (!shownMedia.has(key)) {
+    const body = h("div");
+    $("#media").append(h("figure", { class: "card media custom" }, h("figcaption", {}, chart.strings.title || key), body));
+    shownMedia.set(key, new CustomChart(body, chart, 300));
+  }
+  return shownMedia.get(key).draw({ runs: [answer.run], order: [answer.run.id] });
 }
 
 async function drawOne(host, key, value) {

@@ -1,7 +1,7 @@
 // The page of a sweep: how far it is, live curves of its trials, knobs against outcome, the trials and the agents.
 
 import { $, h, page, badge } from "./dom.js";
-import { act, json, live } from "./api.js";
+import { act, firstCurves, json, live } from "./api.js";
 import { Analysis } from "./analysis.js";
 import { CurvePanel } from "./curve_panel.js";
 import { hover } from "./curves.js";
@@ -15,7 +15,7 @@ const SCORES = ["interpolate/exact_match", "extrapolate/exact_match"];
 const name = `sweep ${page.sweep}`;
 let answer = null;
 
-const curves = new CurvePanel({ name });
+const curves = new CurvePanel({ name, early: firstCurves({ sweep: page.sweep }) });
 const analysis = new Analysis($("#analysis"), $("#outcome"), { name, onScores: rescored });
 const trials = new RunsTable($("#trials"), $("#trial-tools"), {
   name,
@@ -64,7 +64,7 @@ async function load(changed = null) {
   await analysis.set({ runs, knobs, metrics: numericKeys(runs), metric, goal: sweep.metric?.goal, scales });
   curves.set(layered(), answer.metrics, [metric], legend);
   // The curves come while the rest is drawn.
-  const coming = curves.load(changed ?? new Set());
+  const coming = curves.load(changed);
   drawHead();
   drawAgents();
   drawTrials();
