@@ -40,8 +40,9 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
 
     import jax
 
+    from vishwam.monitoring.watch import Watch, device_memory_profile
     from vishwam.tracking import run as tracking
-    from vishwam.training import compile_cache, loop
+    from vishwam.training import compile_cache, loop, memory
     from vishwam.training.checkpoint import Checkpoints, only_writer
     from vishwam.training.rows import Diverged
 
@@ -70,10 +71,12 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
         state.write(folder / "config.gin", loaded.config_str)
         state.write(folder / "operative_config.gin", loaded.operative_config_str)
         tokenizer.save(folder / "tokenizer")
-        with contextlib.closing(Checkpoints(folder)) as checkpoints:
+        shape = (loop.model_config(experiment, tokenizer), experiment.loop.batch_size, experiment.longest_row)
+        with Watch(writer) as watch, contextlib.closing(Checkpoints(folder)) as checkpoints:
             try:
-                loop.train(experiment, tokenizer, writer, checkpoints, interruption, say)
-            except Diverged as reason:
+                memory.insist(*shape)
+                loop.train(experiment, tokenizer, writer, checkpoints, interruption, say, watch)
+            except (Diverged, memory.NoRoom) as reason:
                 interruption.ending()
                 say(f"  failed: {reason}")
                 writer.fail(str(reason))
@@ -90,6 +93,15 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
                 writer.announce_preemption()
                 send_newest(writer, checkpoints)
                 writer.finish(exit_code=1)
+                return 1
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                interruption.ending()
+                ended = memory.exhausted(*shape, str(error))
+                say(f"  failed: {ended}")
+                writer.attach("memory-profile", "profile", "exhausted.pprof.gz", device_memory_profile())
+                writer.fail(ended)
                 return 1
         interruption.ending()
         writer.finish()

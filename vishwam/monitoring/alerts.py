@@ -56,7 +56,7 @@ def raised(times: Sequence[float], samples: Sequence[Mapping[str, float]], reaso
                 "fragmentation",
                 "Device memory is in pieces",
                 f"{fragmented:.0%} of the allocator's free memory lies outside its largest free block of "
-                f"{size(latest[names.LARGEST_FREE])}; fewer length_buckets, or XLA_CLIENT_MEM_FRACTION above 0.75, help",
+                f"{size(latest[names.LARGEST_FREE])}; fewer length_buckets or a larger XLA_CLIENT_MEM_FRACTION help",
             )
         )
     throttled = [sample[names.THROTTLED] for sample in samples if names.THROTTLED in sample]

@@ -1,5 +1,6 @@
-"""NVIDIA's driver, asked by a process of its own (`nvml.py`), so that nothing here waits for it longer than it wants."""
+"""NVIDIA's driver, asked by a process of its own (`nvml.py`), so that nothing here waits longer than it wants."""
 
+import contextlib
 import ctypes
 import json
 import logging
@@ -82,10 +83,8 @@ class Driver:
         for pipe in (process.stdin, process.stdout):
             if pipe:
                 pipe.close()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            pass
 
     def _ask(self) -> None:
         if self._process is None or self._asked_at is not None:

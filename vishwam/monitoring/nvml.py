@@ -117,7 +117,7 @@ class Driver:
         return found | {"processes": processes}
 
     def _call(self, name: str, *arguments: Any, quiet: bool = False, **keywords: Any) -> Any:
-        """What it returns, True for nothing; None where it fails: unsupported, forbidden, not in this driver, or worse."""
+        """What it returns, True for nothing; None where it fails: unsupported, forbidden, absent, or worse."""
         call: Callable[..., Any] = getattr(self._nvml, name)
         try:
             result = call(*arguments, **keywords)

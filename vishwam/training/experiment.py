@@ -96,6 +96,11 @@ class Experiment:
     knobs: Knobs = field(default_factory=Knobs)
     loop: LoopConfig = field(default_factory=LoopConfig)
 
+    @property
+    def longest_row(self) -> int:
+        """Tokens of the longest rows that a step is compiled for."""
+        return self.packing.row_length or max(self.loop.length_buckets)
+
     def __post_init__(self) -> None:
         if self.knobs.steps not in (Knobs().steps, self.loop.steps):
             raise ValueError(f"Knobs.steps is LoopConfig.steps ({self.loop.steps}), and not to be set to another value")

@@ -1,10 +1,22 @@
-"""What a trial needs in memory, by arithmetic: an answer in milliseconds, where XLA's own takes a compilation."""
+"""What a trial needs in memory: by arithmetic, an answer in milliseconds; by XLA, which compiles for it; and by what
+was seen.
+"""
 
+import contextlib
+import ctypes
+import dataclasses
 import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
 
 import jax
 
 from vishwam.model import decoder
+from vishwam.monitoring import memory
+from vishwam.monitoring.watch import Watch
+from vishwam.sizes import size
+from vishwam.tracking.metrics import LARGEST_BATCH, MEASURED_PEAK, PREDICTED_PEAK
 
 # Copies of the parameters: themselves, their average, Adam's two moments, the gradient and the update.
 COPIES = 6
@@ -36,3 +48,183 @@ def estimate(config: decoder.DecoderConfig, parameters: int, batch_size: int, le
     )
     token = config.num_layers * layer + ONCE_WIDTH * config.model_dim + ONCE_VOCABULARY * config.vocab_size
     return 4 * (COPIES * parameters + batch_size * length * token)
+
+
+def largest_batch(config: decoder.DecoderConfig, parameters: int, length: int, limit: int) -> int:
+    """Rows of `length` tokens that a step may have within `limit` bytes, by `estimate`; 0 where not even one fits."""
+    fixed = estimate(config, parameters, 0, length)
+    return max(0, (limit - fixed) // (estimate(config, parameters, 1, length) - fixed))
+
+
+# How far `estimate` may lie below XLA's own figure, as a factor.
+ESTIMATE_OFF = 1.5
+
+# What JAX's allocators round a buffer up to, bytes.
+GRAIN = 256
+
+
+class NoRoom(Exception):
+    """The trial does not fit; the message has the figures and the largest batch that does."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """Bytes that the arrays of training take at most: state, batches, and what the compiled step keeps meanwhile.
+
+    fixed: those that do not depend on the batch. batch: rows. limit: bytes that there are for arrays, of what.
+    """
+
+    peak: int
+    fixed: int
+    batch: int
+    limit: int
+    limit_of: str
+
+    @property
+    def largest_batch(self) -> int:
+        """Rows that would fit, by proportion: activations grow with them, parameters and optimizer do not."""
+        return max(0, int((self.limit - self.fixed) * self.batch / max(self.peak - self.fixed, 1)))
+
+    def insist(self) -> None:
+        """Raises NoRoom where it does not fit."""
+        if self.peak > self.limit:
+            raise NoRoom(no_room(self.peak, self.limit, self.limit_of, self.batch, self.largest_batch))
+
+
+def no_room(needed: float, limit: float, limit_of: str, batch: int, largest: int) -> str:
+    """For a person: figures, and what to do."""
+    remedy = f"the largest batch that fits is about {largest}" if largest else "not even a batch of 1 fits"
+    lower = "lower batch_size or the model's size" if largest else "lower the model's size"
+    return (
+        f"a step on a batch of {batch} needs about {size(needed)}, more than the {size(limit)} of {limit_of}; "
+        f"{remedy}: {lower}"
+    )
+
+
+def predict(step: Any, graphdef: Any, state: Any, batches: Any, knobs: Any, limit: int, limit_of: str) -> Prediction:
+    """Compiles `step`, a jitted function, for these arguments and reads XLA's memory analysis of it.
+
+    A later call with such arguments does not compile again. batches: a tree of [steps, batch, length] arrays or shapes.
+    """
+    analysis = step.lower(graphdef, state, batches, knobs).compile().memory_analysis()
+    arguments = jax.tree.leaves((state, batches, knobs))
+    rounding = sum(-_bytes(leaf) % GRAIN for leaf in arguments)
+    # The next batches are on the device already while these are trained on.
+    ahead = sum(map(_bytes, jax.tree.leaves(batches)))
+    inside = analysis.temp_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    peak = analysis.argument_size_in_bytes + inside + analysis.generated_code_size_in_bytes + rounding + ahead
+    # Of what the step keeps, gradients are the size of the parameters whatever the batch.
+    fixed = sum(map(_bytes, jax.tree.leaves(state))) + sum(map(_bytes, jax.tree.leaves(state.params)))
+    return Prediction(peak, min(fixed, peak - 1), jax.tree.leaves(batches)[0].shape[1], limit, limit_of)
+
+
+def insist(config: decoder.DecoderConfig, batch: int, length: int) -> None:
+    """What is far beyond the device is refused by arithmetic, for even to compile it may take more than there is.
+
+    Raises:
+        NoRoom: a step on `batch` rows of `length` tokens needs more by a factor that no estimate is wrong by.
+    """
+    parameters = parameter_count(config)
+    needed = estimate(config, parameters, batch, length)
+    limit, limit_of = room()
+    if needed > ESTIMATE_OFF * limit:
+        raise NoRoom(no_room(needed, limit, limit_of, batch, largest_batch(config, parameters, length, limit)))
+
+
+def exhausted(config: decoder.DecoderConfig, batch: int, length: int, error: str) -> str:
+    """Why a trial ran out of memory all the same, in figures. error: what JAX said."""
+    needed = estimate(config, parameter_count(config), batch, length)
+    limit, limit_of = room()
+    return (
+        f"out of memory: a step on a batch of {batch} was estimated to need {size(needed)} of the {size(limit)} of "
+        f"{limit_of}; lower batch_size, to {max(batch // 2, 1)} say ({error.splitlines()[0][:200]})"
+    )
+
+
+class Writer(Protocol):
+    def summarise(self, values: Mapping[str, Any]) -> None: ...
+
+
+class Gauge:
+    """Says before the first dispatch what training will take, and after it what it took: both in the run's summary."""
+
+    def __init__(self, run: Writer, watch: Watch, widest: int):
+        """widest: tokens of the longest rows that will come."""
+        self._run = run
+        self._watch = watch
+        self._widest = widest
+        self._dispatches = 0
+        self._before = 0
+
+    def before(self, step: Callable[..., Any], graphdef: Any, state: Any, batches: Any, knobs: Any) -> None:
+        """Before every dispatch; only the first one costs anything.
+
+        Raises:
+            NoRoom: it would not fit.
+        """
+        if self._dispatches:
+            return
+        self._watch.at("compile")
+        live = sum(map(_bytes, jax.tree.leaves((state, batches))))
+        limit, limit_of = room(live)
+        prediction = predict(step, graphdef, state, self._widened(batches), knobs, limit, limit_of)
+        self._run.summarise({PREDICTED_PEAK: prediction.peak, LARGEST_BATCH: prediction.largest_batch})
+        prediction.insist()
+        self._before = _reset_host_peak() - live
+        self._watch.at("train")
+
+    def after(self) -> None:
+        """After every dispatch, which has only been sent off; when the second one is, the first has been computed."""
+        self._dispatches += 1
+        if self._dispatches != 2:
+            return
+        peaks = [stats.get("peak_bytes_in_use") for stats in map(memory.allocator, jax.local_devices())]
+        known = [peak for peak in peaks if peak]
+        # A CPU has no allocator to ask: its arrays are what the process has grown by.
+        peak = max(known) if known else _host_peak() - self._before
+        if known or self._before > 0:
+            self._run.summarise({MEASURED_PEAK: peak})
+
+    def _widened(self, batches: Any) -> Any:
+        """These batches, or the shapes of the longest that will come."""
+        width = max(leaf.shape[-1] for leaf in jax.tree.leaves(batches))
+        if width >= self._widest:
+            return batches
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leaf.shape[:-1], self._widest), leaf.dtype), batches)
+
+
+def room(live: int = 0) -> tuple[int, str]:
+    """Bytes there are for arrays here, and of what; `live` of them are taken by arrays already. JAX has started."""
+    limits = [stats.get("bytes_limit") for stats in map(memory.allocator, jax.local_devices())]
+    known = [limit for limit in limits if limit]
+    if known:
+        return min(known), "device memory that JAX may take"
+    own = max(0, _host_status("VmRSS") - live)
+    return max(0, memory.host_limit() - own), "host memory that is left to arrays"
+
+
+def _bytes(leaf: Any) -> int:
+    dtype = leaf.dtype
+    return math.prod(leaf.shape) * (dtype.itemsize if hasattr(dtype, "itemsize") else 4)
+
+
+def _host_status(name: str) -> int:
+    """A line of Linux's /proc/self/status, bytes; 0 elsewhere."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _host_peak() -> int:
+    return _host_status("VmHWM")
+
+
+def _reset_host_peak() -> int:
+    """Bytes of this process in memory now; its peak is counted from here. 0 where the kernel cannot do that."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)  # What compiling left behind would be taken again unseen.
+        Path("/proc/self/clear_refs").write_text("5")
+        return _host_status("VmRSS")
+    return 0
