@@ -62,6 +62,14 @@ def parser() -> argparse.ArgumentParser:
     added = command("evaluate", "exact match of a checkpoint: a folder or entity/project/checkpoint-ID:alias", evaluate)
     added.add_argument("checkpoint", metavar="FOLDER | ARTIFACT")
     added.add_argument("--count", type=int, help="questions a set (default: as many as when it was stored)")
+    added.add_argument("--errors", action="store_true", help="also exact match by length, carries, depth")
+    added.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured to a file")
+
+    added = command("compare", "which of two checkpoints is better, on the same questions", compare)
+    added.add_argument("first", metavar="A", help="a folder or entity/project/checkpoint-ID:alias")
+    added.add_argument("second", metavar="B")
+    added.add_argument("--count", type=int, help="questions a set (default: 500)")
+    added.add_argument("--json", type=Path, metavar="FILE", help="also write the comparison to a file")
 
     added = command("report", "build or refresh the W&B report of a sweep", report)
     added.add_argument("sweep", help="entity/project/id, or the id alone")
@@ -120,7 +128,13 @@ def launch(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     from vishwam import environment, evaluate
 
-    return evaluate.run(args.checkpoint, args.count, environment.apply)
+    return evaluate.run(args.checkpoint, args.count, environment.apply, args.errors, args.json)
+
+
+def compare(args: argparse.Namespace) -> int:
+    from vishwam import compare, environment
+
+    return compare.run(args.first, args.second, args.count, args.json, environment.apply)
 
 
 def report(args: argparse.Namespace) -> int:

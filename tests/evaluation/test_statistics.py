@@ -1,6 +1,10 @@
-import pytest
+import math
 
-from vishwam.evaluation.statistics import wilson_interval
+import numpy as np
+import pytest
+from scipy import stats
+
+from vishwam.evaluation.statistics import clustered_interval, holm, mcnemar_exact, paired_interval, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -21,3 +25,61 @@ def test_wilson_interval_is_exact_at_the_ends():
 def test_no_proportion(successes, count):
     with pytest.raises(ValueError, match="no proportion"):
         wilson_interval(successes, count)
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (5, 5), (10, 2), (2, 10), (60, 31)])
+def test_mcnemar_is_the_binomial_test(first, second):
+    expected = stats.binomtest(first, first + second).pvalue if first + second else 1.0
+    assert mcnemar_exact(first, second) == pytest.approx(expected)
+
+
+def test_mcnemar_by_hand():
+    # 2 (1 + 12 + 66) / 4096
+    assert mcnemar_exact(10, 2) == pytest.approx(158 / 4096)
+
+
+def test_holm_by_hand():
+    # 4 x 0.005, then 3 x 0.01, 2 x 0.03, and 0.04 is raised to the one before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1, 1] and holm([]) == []
+
+
+def test_holm_keeps_false_alarms_of_a_family_rare():
+    draw = np.random.default_rng(0)
+    alarms = [min(holm(draw.random(8))) < 0.05 for _ in range(2_000)]
+    assert 0.03 < np.mean(alarms) < 0.07
+
+
+def test_paired_interval_is_that_of_newcombe():
+    # Newcombe 1998, Statistics in Medicine 17, 2635-2650: 36, 12, 2 and 0 of 50, method 10.
+    assert paired_interval(36, 12, 2, 0) == pytest.approx((0.0569, 0.3404), abs=5e-5)
+
+
+def test_paired_interval_mirrors_and_covers():
+    low, high = paired_interval(30, 9, 4, 7)
+    assert paired_interval(30, 4, 9, 7) == pytest.approx((-high, -low))
+    draw = np.random.default_rng(1)
+    chances, hits = (0.6, 0.15, 0.05, 0.2), 0
+    for counts in draw.multinomial(100, chances, size=1_000):
+        low, high = paired_interval(*map(int, counts))
+        hits += low <= 0.10 <= high
+    assert hits > 930
+
+
+def test_clustered_interval_by_hand():
+    # Means of templates 1, 3 and 5: 3 and 2 / sqrt(3) x 4.3027.
+    centre, low, high = clustered_interval([0, 2, 3, 3, 3, 5], "aabbbc")
+    assert centre == 3
+    assert high - centre == pytest.approx(2 / math.sqrt(3) * 4.30265, rel=1e-5) and high - centre == centre - low
+    assert math.isnan(clustered_interval([1, 2], "aa")[1])
+
+
+def test_clustered_interval_covers_where_templates_differ():
+    draw = np.random.default_rng(2)
+    hits = 0
+    for _ in range(500):
+        of_template = draw.normal(0.5, 0.2, size=10)
+        values = (draw.random((10, 20)) < of_template[:, None]).ravel().tolist()
+        _, low, high = clustered_interval(values, np.repeat(np.arange(10), 20).tolist())
+        hits += low <= 0.5 <= high
+    assert 0.92 < hits / 500 < 0.98

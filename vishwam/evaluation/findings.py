@@ -61,7 +61,7 @@ def equivalence(results: Results, judge: Judge, check: Callable[[], None] = lamb
 
 def repetitions(results: Results, tokenizer: MathTokenizer, last: bool) -> dict[str, float]:
     """Repetition in all answers together, and in the right ones."""
-    found = {}
+    found: dict[str, float] = {}
     samples = [sample for _, _, result in results for sample in result.samples]
     for ending, plain in (
         ("", [sample.prediction for sample in samples]),

@@ -1,6 +1,9 @@
-"""Intervals for proportions."""
+"""Intervals and tests for proportions."""
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 
 def wilson_interval(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
@@ -21,3 +24,63 @@ def wilson_interval(successes: int, count: int, z: float = 1.959964) -> tuple[fl
     low = 0.0 if successes == 0 else (centre - spread) / scale
     high = 1.0 if successes == count else (centre + spread) / scale
     return low, high
+
+
+def paired_interval(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
+    """The 95% interval of the difference of two proportions on the same questions, those that `both`, only the `first`,
+    only the `second` or `neither` got right: Newcombe (1998), method 10.
+
+    Raises:
+        ValueError: there are no questions.
+    """
+    count = both + first + second + neither
+    p1, p2 = (both + first) / count if count else 0, (both + second) / count if count else 0
+    low1, high1 = wilson_interval(both + first, count)
+    low2, high2 = wilson_interval(both + second, count)
+    margins = (both + first) * (second + neither) * (both + second) * (first + neither)
+    association = both * neither - first * second
+    # With a correction for continuity, towards 0, where they go together.
+    corrected = max(0.0, association - count / 2) if association > 0 else association
+    phi = corrected / math.sqrt(margins) if margins else 0.0
+
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
+
+    return p1 - p2 - reach(p1 - low1, high2 - p2), p1 - p2 + reach(high1 - p1, p2 - low2)
+
+
+def mcnemar_exact(first: int, second: int) -> float:
+    """The two-sided p-value that two models are equally good, by the questions only one of them got right: McNemar's
+    test (1947) by the binomial distribution, exactly.
+    """
+    count, fewer = first + second, min(first, second)
+    tail = sum(math.comb(count, k) for k in range(fewer + 1))
+    return min(1.0, 2 * tail / 2**count)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values of one family of tests, adjusted so that any false alarm in it stays as rare as in one (Holm 1979)."""
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def clustered_interval(values: Sequence[float], clusters: Sequence) -> tuple[float, float, float]:
+    """Mean over clusters of their means, with its 95% t-interval; NaN bounds where there is but one cluster.
+
+    What is drawn from one template goes together: an interval over all draws would cover far less than it says.
+    """
+    groups: dict = {}
+    for value, cluster in zip(values, clusters, strict=True):
+        groups.setdefault(cluster, []).append(value)
+    means = np.array([np.mean(group) for group in groups.values()])
+    centre = float(means.mean())
+    if len(means) < 2:
+        return centre, math.nan, math.nan
+    from scipy.special import stdtrit  # Half a second: for those who need it.
+
+    half = float(stdtrit(len(means) - 1, 0.975) * means.std(ddof=1) / math.sqrt(len(means)))
+    return centre, centre - half, centre + half

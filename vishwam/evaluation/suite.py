@@ -48,14 +48,18 @@ class Suite:
         sums = jax.device_get(totals)
         return float(sum(t["loss_sum"] for t in sums) / sum(t["tokens"] for t in sums))
 
-    def exact_match(self, params: Any, count: int) -> Iterator[tuple[str, str, ExactMatch]]:
-        """(split, set, result) over the first `count` questions of every evaluation set, by greedy decoding."""
+    def exact_match(
+        self, params: Any, count: int, data: ModularMath | None = None
+    ) -> Iterator[tuple[str, str, ExactMatch]]:
+        """(split, set, result) over the first `count` questions of every evaluation set, by greedy decoding; of `data`
+        instead of the suite's own where given.
+        """
 
         def answer(questions: Sequence[str]) -> list[str]:
             return self.answer(params, questions)
 
         for split in SPLITS:
-            for name, source in self.data.sets(split).items():
+            for name, source in (data or self.data).sets(split).items():
                 yield split, name, exact_match(answer, [source[i] for i in range(count)])
 
     def answer(self, params: Any, questions: Sequence[str]) -> list[str]:
