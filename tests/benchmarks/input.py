@@ -1,6 +1,6 @@
-"""Tokens a second a core on their way into a step: batches of packed rows beside a bare copy of the same memory, which
-is the limit, and beside tf.data over the same rows where TENSORFLOW_PYTHON names an interpreter that has it; and batches
-whose questions are made as they are needed. Rates are of CPU time, of all threads.
+"""Tokens a second a core on their way into a step, of CPU time and all threads: batches of packed rows beside a bare
+copy of the same memory, which is the limit, and beside tf.data over the same rows where TENSORFLOW_PYTHON names an
+interpreter that has it; and batches whose questions are made as they are needed.
 """
 
 import itertools
