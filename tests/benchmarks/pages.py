@@ -2,12 +2,20 @@
 
 First draw: from the address to the charts of the first screen, on a server that has just started and has read nothing
 yet. Live: rows sent as the client sends them, to a page that is open.
+
+Beside TensorBoard's HParams page on the same runs, where $TENSORBOARD or the path has one: until its table shows trials
+(the first screen has no more), its server having read every event before.
 """
 
 import asyncio
 import base64
+import contextlib
 import json
+import os
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -49,6 +57,10 @@ channel.port1.onmessage = () => {
 channel.port2.postMessage(0);
 """
 VISIBLE = "[...document.querySelectorAll('.chart .plot')].filter((one) => one.chart.visible)"
+# TensorBoard's table of trials has cells with a setting in them.
+TABLE = """["tf-hparams-dashboard", "tf-hparams-main", "tf-hparams-sessions-pane", "tf-hparams-table-view"]
+    .reduce((root, name) => root?.querySelector(name)?.shadowRoot, document)
+    ?.querySelectorAll("vaadin-grid-cell-content") ?? []"""
 DRAWN = f"{VISIBLE}.every((one) => Number(one.chart.root.dataset.points) > 0)"
 
 
@@ -60,6 +72,8 @@ def run() -> list[dict]:
         address = local.start_or_reuse(Path(folder), port=local.free_port())
         try:
             with browser() as opened:
+                # The browser itself is busy for its first seconds.
+                opened.new_page().wait_for_timeout(3000)
                 page = f"{address.url}/{address.entity}/{PROJECT}"
                 run_page = _first_draw(opened, f"{page}/runs/wide", f"{VISIBLE}.length && {DRAWN}")
                 charts = "document.querySelectorAll('#curves .chart[data-points]').length"
@@ -71,13 +85,17 @@ def run() -> list[dict]:
                 delay, block = _live(opened, page, address)
         finally:
             local.stop(Path(folder))
+        peer = _tensorboard(Path(folder) / "tensorboard")
     rows = [
-        ("sweep_page_first_draw_s", sweep_page, "s"),
-        ("run_page_first_draw_s", run_page, "s"),
-        ("live_delay_s", delay, "s"),
-        ("live_update_block_ms", block, "ms"),
+        ("sweep_page_first_draw_s", sweep_page, peer, "s"),
+        ("run_page_first_draw_s", run_page, None, "s"),
+        ("live_delay_s", delay, None, "s"),
+        ("live_update_block_ms", block, None, "ms"),
     ]
-    return [{"what": what, "ours": ours, "peer": None, "ratio": None, "unit": unit} for what, ours, unit in rows]
+    return [
+        {"what": what, "ours": ours, "peer": peer, "ratio": None if peer is None else peer / ours, "unit": unit}
+        for what, ours, peer, unit in rows
+    ]
 
 
 def _fill(folder: Path) -> None:
@@ -87,14 +105,8 @@ def _fill(folder: Path) -> None:
     rng = np.random.default_rng(0)
     sweep = world.sweep()
     steps = np.arange(POINTS, dtype=float)
-    for trial in range(TRIALS):
-        config = {
-            "position": ("place", "rope")[trial % 2],
-            "learning_rate": float(10 ** rng.uniform(-4, -1)),
-            "weight_decay": float(rng.choice([0.0, 0.01, 0.1])),
-        }
+    for trial, (config, curves) in enumerate(_trials()):
         number = world.run(f"t{trial:03d}", config, sweep, state="finished", ended_at=time.time())
-        curves = {name: np.exp(-steps / rng.uniform(1e3, 5e3)) + 0.02 * rng.standard_normal(POINTS) for name in METRICS}
         _columns(world, number, {"train/step": steps, **curves})
     number = world.run("wide", {}, state="finished", ended_at=time.time())
     wide = {f"part{i % 5}/metric_{i}": rng.standard_normal(POINTS).cumsum() for i in range(RUN_METRICS)}
@@ -104,6 +116,67 @@ def _fill(folder: Path) -> None:
     # What the server does within seconds of a run's end.
     asyncio.run(thinned.keep(store))
     store.close()
+
+
+def _trials() -> Iterator[tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """Settings and curves of each trial of the sweep, the same whenever asked."""
+    rng = np.random.default_rng(1)
+    steps = np.arange(POINTS, dtype=float)
+    for trial in range(TRIALS):
+        config = {
+            "position": ("place", "rope")[trial % 2],
+            "learning_rate": float(10 ** rng.uniform(-4, -1)),
+            "weight_decay": float(rng.choice([0.0, 0.01, 0.1])),
+        }
+        noise = 0.02 * rng.standard_normal((len(METRICS), POINTS))
+        speeds = rng.uniform(1e3, 5e3, len(METRICS))
+        yield config, {name: np.exp(-steps / speeds[i]) + noise[i] for i, name in enumerate(METRICS)}
+
+
+def _tensorboard(folder: Path) -> float | None:
+    """Seconds from the address of TensorBoard's HParams page to trials in its table; None where it is not installed."""
+    program = os.environ.get("TENSORBOARD") or shutil.which("tensorboard")
+    if not program:
+        print("pages: no TensorBoard to measure beside; $TENSORBOARD names one", file=sys.stderr)
+        return None
+    folder.mkdir()
+    configs, curves = zip(*_trials(), strict=True)
+    values = np.array([list(of_trial.values()) for of_trial in curves], np.float32)
+    names, knobs = np.array(json.dumps(METRICS)), np.array(json.dumps(configs))
+    np.savez(folder / "curves.npz", steps=np.arange(POINTS), values=values, metrics=names, knobs=knobs)
+    # The first line of the script names the Python that has TensorBoard.
+    python = Path(program).read_text().splitlines()[0].removeprefix("#!").strip()
+    writer = Path(__file__).with_name("_tensorboard_events.py")
+    subprocess.run([python, str(writer), str(folder / "events"), str(folder / "curves.npz")], check=True)
+    port = local.free_port()
+    command = [program, "--logdir", str(folder / "events"), "--host", "127.0.0.1", "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _until(lambda: _groups(address) == TRIALS, 10 * LIMIT_S)
+        with browser() as opened:
+            opened.new_page().wait_for_timeout(3000)
+            ready = f"[...{TABLE}].filter((one) => /place|rope/.test(one.textContent)).length >= 10"
+            return _first_draw(opened, f"{address}/#hparams", ready)
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _groups(address: str) -> int:
+    """How many trials TensorBoard has read to their last step."""
+    statuses = ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+    asked = {"startIndex": 0, "sliceSize": TRIALS, "allowedStatuses": statuses, "colParams": []}
+    request = urllib.request.Request(
+        f"{address}/data/plugin/hparams/session_groups",
+        json.dumps(asked).encode(),
+        {"Content-Type": "application/json"},
+    )
+    found: list[dict] = []
+    with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=60) as reply:
+        found = json.load(reply)["sessionGroups"]
+    ends = [value.get("trainingStep") for group in found for value in group.get("metricValues", [])]
+    return len(found) if ends and min(ends) == POINTS - 1 else 0
 
 
 def _columns(world: World, run: int, columns: dict[str, np.ndarray]) -> None:
@@ -180,10 +253,10 @@ def _send(address: Address, offset: int, rows: list[dict]) -> None:
         reply.read()
 
 
-def _until(found: Any) -> Any:
-    end = time.monotonic() + LIMIT_S
+def _until(found: Any, limit_s: float = LIMIT_S) -> Any:
+    end = time.monotonic() + limit_s
     while not (value := found()):
         if time.monotonic() > end:
-            raise SystemExit(f"the page did not draw in {LIMIT_S:.0f} s")
+            raise SystemExit(f"the page did not draw in {limit_s:.0f} s")
         time.sleep(0.02)
     return value
