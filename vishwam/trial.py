@@ -71,7 +71,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
         state.write(folder / "config.gin", loaded.config_str)
         state.write(folder / "operative_config.gin", loaded.operative_config_str)
         tokenizer.save(folder / "tokenizer")
-        shape = (loop.model_config(experiment, tokenizer), experiment.loop.batch_size, experiment.longest_row)
+        shape = (loop.model_config(experiment, tokenizer), experiment.loop.batch_size, experiment.shortest_row)
         with Watch(writer) as watch, contextlib.closing(Checkpoints(folder)) as checkpoints:
             try:
                 memory.insist(*shape)

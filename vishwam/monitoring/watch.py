@@ -98,7 +98,7 @@ class Watch:
                 if last:
                     return
                 elapsed = time.monotonic() - began
-                self._changed.wait(min(max(self._shortest, elapsed / SAMPLES_WANTED), LONGEST))
+                self._changed.wait(min(max(self._shortest, elapsed / SAMPLES_WANTED), LONGEST) - LEAST_GAP)
                 if not self._ending:
                     time.sleep(LEAST_GAP)
         except Exception:  # A trial goes on without its memory; what was wrong stands in its console.

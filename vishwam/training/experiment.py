@@ -97,9 +97,9 @@ class Experiment:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     @property
-    def longest_row(self) -> int:
-        """Tokens of the longest rows that a step is compiled for."""
-        return self.packing.row_length or max(self.loop.length_buckets)
+    def shortest_row(self) -> int:
+        """Tokens of the shortest rows that a step is compiled for: every trial needs the memory for these."""
+        return self.packing.row_length or min(self.loop.length_buckets)
 
     def __post_init__(self) -> None:
         if self.knobs.steps not in (Knobs().steps, self.loop.steps):

@@ -77,7 +77,7 @@ def train(
     peak_flops = peak_flops_per_second(jax.devices()[0].device_kind, config.compute_dtype)
     rows = Rows(run, loop.log_every, peak_flops, trained_on)
     watch = watch or Watch(run)
-    gauge = Gauge(run, watch, experiment.longest_row)
+    gauge = Gauge(run, watch)
     measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
     looking_up = False
 

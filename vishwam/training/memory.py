@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,51 +146,52 @@ class Writer(Protocol):
 
 
 class Gauge:
-    """Says before the first dispatch what training will take, and after it what it took: both in the run's summary."""
+    """Says before a dispatch of a new shape what training will take, and after it what it took: both in the run's
+    summary, of the largest shape so far.
+    """
 
-    def __init__(self, run: Writer, watch: Watch, widest: int):
-        """widest: tokens of the longest rows that will come."""
+    def __init__(self, run: Writer, watch: Watch):
         self._run = run
         self._watch = watch
-        self._widest = widest
-        self._dispatches = 0
+        self._seen: set[tuple[int, ...]] = set()
+        self._predicted = 0
+        self._measured = 0
+        self._since = 0  # dispatches since the largest shape came
         self._before = 0
 
-    def before(self, step: Callable[..., Any], graphdef: Any, state: Any, batches: Any, knobs: Any) -> None:
-        """Before every dispatch; only the first one costs anything.
+    def before(self, step: Any, graphdef: Any, state: Any, batches: Any, knobs: Any) -> None:
+        """Before every dispatch; only the first one of a shape costs anything, and that is its compilation.
 
         Raises:
             NoRoom: it would not fit.
         """
-        if self._dispatches:
+        shape = jax.tree.leaves(batches)[0].shape
+        if shape in self._seen:
             return
-        self._watch.at("compile")
-        live = sum(map(_bytes, jax.tree.leaves((state, batches))))
-        limit, limit_of = room(live)
-        prediction = predict(step, graphdef, state, self._widened(batches), knobs, limit, limit_of)
-        self._run.summarise({PREDICTED_PEAK: prediction.peak, LARGEST_BATCH: prediction.largest_batch})
-        prediction.insist()
-        self._before = _reset_host_peak() - live
+        self._seen.add(shape)
+        with self._watch.phase("compile"):
+            live = sum(map(_bytes, jax.tree.leaves((state, batches))))
+            limit, limit_of = room(live)
+            prediction = predict(step, graphdef, state, batches, knobs, limit, limit_of)
         self._watch.at("train")
+        if prediction.peak > self._predicted:
+            self._predicted = prediction.peak
+            self._run.summarise({PREDICTED_PEAK: prediction.peak, LARGEST_BATCH: prediction.largest_batch})
+            prediction.insist()
+            self._since, self._before = 0, _reset_host_peak() - live
 
     def after(self) -> None:
         """After every dispatch, which has only been sent off; when the second one is, the first has been computed."""
-        self._dispatches += 1
-        if self._dispatches != 2:
+        self._since += 1
+        if self._since != 2:
             return
         peaks = [stats.get("peak_bytes_in_use") for stats in map(memory.allocator, jax.local_devices())]
         known = [peak for peak in peaks if peak]
         # A CPU has no allocator to ask: its arrays are what the process has grown by.
         peak = max(known) if known else _host_peak() - self._before
-        if known or self._before > 0:
+        if (known or self._before > 0) and peak > self._measured:
+            self._measured = peak
             self._run.summarise({MEASURED_PEAK: peak})
-
-    def _widened(self, batches: Any) -> Any:
-        """These batches, or the shapes of the longest that will come."""
-        width = max(leaf.shape[-1] for leaf in jax.tree.leaves(batches))
-        if width >= self._widest:
-            return batches
-        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((*leaf.shape[:-1], self._widest), leaf.dtype), batches)
 
 
 def room(live: int = 0) -> tuple[int, str]:
