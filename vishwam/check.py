@@ -17,6 +17,7 @@ from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import Knob, nearest, unknown
 from vishwam.monitoring.memory import device_limit
+from vishwam.sizes import size
 from vishwam.tokenizers import open_tokenizer
 from vishwam.tracking import metrics, sweep_file
 from vishwam.tracking.sweep_file import Parameter, SweepFile
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 KNOBS_HERE = "${args_no_hyphens}"
 MOST_COMBINATIONS = 256
 QUESTIONS_TRIED = 512
+CORNERS_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Report:
     metric: str | None
     first_stop: int | None
     parameters: tuple[int, int]  # of the smallest and largest model
-    memory: int  # bytes a trial needs at most, estimated
+    needs: list["Need"]  # of the corners of the space whose models or batches differ, ascending
     limit: int
     limit_of: str
 
@@ -56,9 +58,34 @@ class Report:
             early = f"; hyperband compares from value {self.first_stop} on" if self.first_stop else ""
             rows["metric"] = self.metric + early
         rows["parameters"] = f"{high:,}" if low == high else f"{low:,} to {high:,}"
-        rows["memory"] = f"about {_size(self.memory)} of {_size(self.limit)} {self.limit_of}"
+        rows["memory"] = f"about {size(self.needs[-1].bytes)} of {size(self.limit)} {self.limit_of}"
         width = max(map(len, rows))
-        return "\n".join([f"{self.file} is sound", *(f"  {name:<{width}}  {value}" for name, value in rows.items())])
+        lines = [f"{self.file} is sound", *(f"  {name:<{width}}  {value}" for name, value in rows.items())]
+        return "\n".join([*lines, *self._corners(width)])
+
+    def _corners(self, width: int) -> list[str]:
+        """The memory of each corner, where there are several: the least, the most, and some between."""
+        if len(self.needs) < 2:
+            return []
+        last = len(self.needs) - 1
+        shown = sorted({round(i * last / (CORNERS_SHOWN - 1)) for i in range(CORNERS_SHOWN)})
+        varied = [name for name in self.needs[0].knobs if len({need.knobs[name] for need in self.needs}) > 1]
+        words = [" ".join(f"{name}={self.needs[i].knobs[name]}" for name in varied) for i in shown]
+        widest = max(map(len, words))
+        indent = " " * (width + 4)
+        return [
+            f"{indent}{text:<{widest}}  {size(self.needs[i].bytes):>6}  largest batch about {self.needs[i].largest_batch:,}"
+            for i, text in zip(shown, words, strict=True)
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """What one corner of the space needs in memory, by estimate; the largest batch that would fit its device."""
+
+    knobs: dict[str, Any]
+    bytes: int
+    largest_batch: int
 
 
 def main(args: argparse.Namespace) -> int:
@@ -81,7 +108,8 @@ def check(path: str | Path) -> Report:
     _check_metric(sweep, base)
     limit, limit_of = device_limit()
     corners = _corners(sweep, gin_files, fixed)
-    counts, needs = zip(*(_prove(sweep, values, experiment) for values, experiment in corners), strict=True)
+    found = [_prove(sweep, values, experiment, limit, limit_of) for values, experiment in corners]
+    counts = [parameters for parameters, _ in found]
     return Report(
         file=sweep.file,
         trials=sweep.trials,
@@ -90,7 +118,7 @@ def check(path: str | Path) -> Report:
         metric=f"{sweep.goal} {sweep.metric}" if sweep.metric else None,
         first_stop=sweep.first_stop,
         parameters=(min(counts), max(counts)),
-        memory=max(needs),
+        needs=sorted((need for _, need in found), key=lambda need: need.bytes),
         limit=limit,
         limit_of=limit_of,
     )
@@ -191,10 +219,20 @@ def _corners(sweep: SweepFile, gin_files: Sequence[str], fixed: Sequence[str]) -
     return list(distinct.values())
 
 
-def _prove(sweep: SweepFile, values: Mapping[str, Any], experiment: Any) -> tuple[int, int]:
-    """`prove`, with the line of the knob that the complaint mentions by its name or its value."""
+def _prove(
+    sweep: SweepFile, values: Mapping[str, Any], experiment: Any, limit: int, limit_of: str
+) -> tuple[int, Need]:
+    """Parameters of a corner of the space and its memory; complains with the line of the knob that is mentioned."""
+    from vishwam.training import memory
+
     try:
-        return prove(experiment)
+        model, parameters = prove(experiment)
+        batch, length = experiment.loop.batch_size, experiment.longest_row
+        needed = memory.estimate(model, parameters, batch, length)
+        largest = memory.largest_batch(model, parameters, length, limit)
+        if needed > limit:
+            raise BadInput(memory.no_room(needed, limit, limit_of, batch, largest))
+        return parameters, Need(dict(values), needed, largest)
     except BadInput as error:
         for name, value in values.items():
             if re.search(rf"\b{name}\b", str(error)) or (isinstance(value, str) and repr(value) in str(error)):
@@ -204,11 +242,11 @@ def _prove(sweep: SweepFile, values: Mapping[str, Any], experiment: Any) -> tupl
         raise BadInput(f"{sweep.file}: {error}") from None
 
 
-def prove(experiment: Any) -> tuple[int, int]:
-    """Proves that one trial can begin: tokeniser, length buckets, shapes, memory. Nothing is computed.
+def prove(experiment: Any) -> tuple[Any, int]:
+    """Proves that one trial can begin: tokeniser, length buckets, shapes. Nothing is computed.
 
     Returns:
-        Parameters of the model, and bytes that training needs by estimate.
+        The model's configuration, and the number of its parameters.
 
     Raises:
         BadInput: it can't.
@@ -219,7 +257,7 @@ def prove(experiment: Any) -> tuple[int, int]:
         tokenizer = open_tokenizer(experiment.tokenizer)
         _check_lengths(experiment, tokenizer)
         model = loop.model_config(experiment, tokenizer)
-        parameters = memory.parameter_count(model)
+        return model, memory.parameter_count(model)
     except (BadData, ValueError, TypeError, OverflowError) as error:
         raise BadInput(str(error).splitlines()[0]) from None
     longest = experiment.packing.row_length or max(experiment.loop.length_buckets)

@@ -97,6 +97,11 @@ class Experiment:
     loop: LoopConfig = field(default_factory=LoopConfig)
 
     @property
+    def longest_row(self) -> int:
+        """Tokens of the longest rows that a step may be compiled for."""
+        return self.packing.row_length or max(self.loop.length_buckets)
+
+    @property
     def shortest_row(self) -> int:
         """Tokens of the shortest rows that a step is compiled for: every trial needs the memory for these."""
         return self.packing.row_length or min(self.loop.length_buckets)
