@@ -25,7 +25,7 @@ from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import nearest
 from vishwam.monitoring import driver
-from vishwam.tracking import metrics, sweeps
+from vishwam.tracking import metrics, saxton, sweeps
 from vishwam.tracking.run import api_key
 
 # Prefix of the metrics, the section's title, and what a reader must know.
@@ -152,6 +152,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
             _curve(metrics.EXTRAPOLATE, "Exact match beyond the range of training", HALF, 8, top=1.0),
         ),
         *_by_set(exact, grid),
+        *_beside_the_published(trials, sets),
         *_when_logged(trials, grid),
         wr.H1(text="Questions, answers and what the model said"),
         grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
@@ -314,6 +315,13 @@ def _by_set(exact: Sequence[str], grid: Any) -> list[Any]:
     ]
     caution = "A trial that has not learnt the range it trained on says nothing about what it could do beyond it."
     return [wr.H1(text="Every evaluation set"), wr.P(text=caution), grid(bars, *curves)]
+
+
+def _beside_the_published(trials: Sequence[sweeps.Trial], sets: Mapping[str, Sequence[str]]) -> list[Any]:
+    best = sweeps.best(trials)
+    if best is None or not saxton.covers(sets):
+        return []
+    return [wr.H1(text="Beside the published"), wr.MarkdownBlock(text=saxton.comparison(best.summary, sets))]
 
 
 def _curve(
