@@ -122,6 +122,48 @@ def test_runs_are_forked_and_rewound_in_their_middle(script: Script) -> None:
     assert seen["trunk"] == [[0, 0], [1, 1], [2, 2], [3, 300]]
 
 
+def test_custom_charts_keep_their_tables_and_own_ones_their_specification(script: Script) -> None:
+    """Whatever draws them reads a table, and the fields of it that the run's configuration names."""
+    seen = script(
+        """
+        import wandb
+        api = wandb.Api()
+        own = dict(entity="local", name="mine", display_name="Mine", spec_type="vega2", access="private")
+        names = [api.create_custom_chart(**own, spec={"mark": "bar"}) for _ in range(2)]
+        try:
+            api.create_custom_chart(**own, spec={"mark": "line"})
+        except Exception as error:
+            refused = str(error)
+        table = lambda: wandb.Table(columns=["x", "y"], data=[[0, 1.0], [1, 0.5]])
+        with wandb.init(project="charts", id="all") as run:
+            run.log({
+                "line": wandb.plot.line(table(), "x", "y"), "histogram": wandb.plot.histogram(table(), "x"),
+                "confusion": wandb.plot.confusion_matrix(y_true=[0, 1], preds=[0, 0], class_names=["no", "yes"]),
+                "series": wandb.plot.line_series(xs=[0, 1], ys=[[1, 2], [3, 4]], keys=["a", "b"]),
+                "own": wandb.plot_table(names[0], table(), {"x": "x"}, {"title": "t"}),
+            })
+            run.log({"line": wandb.plot.line(wandb.Table(columns=["x", "y"], data=[[7, 8]]), "x", "y")})
+        run = api.run("local/charts/all")
+        panels = {key: one["panel_config"] for key, one in run.rawconfig["_wandb"]["visualize"].items()}
+        tables = {artifact.name: next(iter(artifact.manifest.entries)) for artifact in run.logged_artifacts()}
+        result(
+            names=names, refused=refused,
+            asked={key: [one["panelDefId"], one["fieldSettings"]] for key, one in panels.items()},
+            columns={name: api.artifact(f"local/charts/{name}").get(path.split(".")[0]).columns
+                     for name, path in tables.items()},
+            last=run.summary["line_table"]["nrows"], key=api.viewer.api_keys,
+        )
+        """
+    )
+    assert seen["names"] == ["local/mine"] * 2 and "there is another chart local/mine" in seen["refused"]
+    assert seen["asked"]["line"] == ["wandb/line/v0", {"x": "x", "y": "y", "stroke": None}]
+    assert seen["asked"]["own"] == ["local/mine", {"x": "x"}]
+    assert set(seen["asked"]) == {"line", "histogram", "confusion", "series", "own"}
+    assert seen["columns"]["run-all-confusion_table:v0"] == ["Actual", "Predicted", "nPredictions"]
+    assert len(seen["columns"]) == 6 and seen["last"] == 1, "both lines are there, the last one in the summary"
+    assert [len(key) for key in seen["key"]] == [8]
+
+
 def test_media_come_back_byte_for_byte(script: Script) -> None:
     """Images need Pillow, which is not among what we install: W&B's own system tests cover them."""
     seen = script(

@@ -49,9 +49,11 @@ def flags(_: Row, __: Context) -> str:
 
 @field("User.apiKeys")
 def api_keys(user: Row, context: Context) -> Row:
-    rows = context.all("SELECT * FROM api_keys WHERE user_id = ?", user["id"])
-    keys = [{**row, "id": global_id("ApiKey", row["id"]), "name": row["hash"][:8]} for row in rows]
-    return {"edges": [{"node": key} for key in keys]}
+    """One's own, by their first letters."""
+    mine = user["id"] == context.user["id"]
+    rows = context.all("SELECT * FROM api_keys WHERE user_id = ?", user["id"]) if mine else []
+    names = [row["prefix"] or row["hash"][:8] for row in rows]
+    return {"edges": [{"node": {**row, "id": name, "name": name}} for row, name in zip(rows, names, strict=True)]}
 
 
 @field("User.teams")

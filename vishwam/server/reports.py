@@ -1,11 +1,11 @@
-"""Reports and workspaces: specs as the client wrote them."""
+"""Reports, workspaces and custom charts: specs as the client wrote them."""
 
 import json
 import time
 from typing import Any
 
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
-from vishwam.server.queries import make_project, project_by_id
+from vishwam.server.queries import check_name, make_project, project_by_id
 from vishwam.server.runs import new_name
 from vishwam.server.web import Refused
 
@@ -62,6 +62,14 @@ def view_spec(row: Row, _: Context) -> str:
     return row["spec_json"]
 
 
+def _json(spec: str) -> str:
+    try:
+        json.loads(spec)
+    except (ValueError, RecursionError):
+        raise Refused(400, "the spec is not JSON") from None
+    return spec
+
+
 @field("Mutation.upsertView")
 def upsert_view(_: Any, context: Context, input: Row) -> Row:
     changes: Row = {"updated_at": time.time()}
@@ -75,11 +83,7 @@ def upsert_view(_: Any, context: Context, input: Row) -> Row:
         if input.get(name) is not None:
             changes[column] = input[name]
     if input.get("spec") is not None:
-        try:
-            json.loads(input["spec"])
-        except (ValueError, RecursionError):
-            raise Refused(400, "the spec is not JSON") from None
-        changes["spec_json"] = input["spec"]
+        changes["spec_json"] = _json(input["spec"])
     with context.store.transaction() as db:
         known = row_id("View", _padded(input["id"])) if input.get("id") else None
         if known is not None:
@@ -112,3 +116,30 @@ def delete_view(_: Any, context: Context, input: Row) -> Row:
         if input.get("deleteDrafts"):
             db.execute("DELETE FROM views WHERE parent_id = ?", (known,))
     return {"success": bool(deleted), "pending_drafts": False}
+
+
+@field("Mutation.createCustomChart")
+def create_custom_chart(_: Any, context: Context, input: Row) -> Row:
+    """Made once: what others name is not changed under them, and the same again is the same."""
+    entity, name = input["entity"], input["name"]
+    check_name("chart", name)
+    made = {
+        "display_name": input["displayName"],
+        "type": input["type"],
+        "access": input["access"],
+        "spec_json": _json(input["spec"]),
+    }
+    with context.store.transaction() as db:
+        if context.value("SELECT 1 FROM users WHERE name = ?", entity) is None:
+            raise Refused(404, f"no entity {entity!r} on this server")
+        known = context.one("SELECT * FROM custom_charts WHERE entity = ? AND name = ?", entity, name)
+        if known is None:
+            values = (entity, name, *made.values(), time.time())
+            db.execute(
+                "INSERT INTO custom_charts (entity, name, display_name, type, access, spec_json, created_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                values,
+            )
+        elif any(known[column] != value for column, value in made.items()):
+            raise Refused(409, f"there is another chart {entity}/{name}; give this one a name of its own")
+    return {"chart": {"id": f"{entity}/{name}"}}

@@ -1,4 +1,4 @@
--- The embedded server's database, version 8 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
+-- The embedded server's database, version 9 (PRAGMA user_version). Times are Unix seconds. Columns named *_json hold JSON text.
 -- Rules: one process writes; readers open their own connections (WAL). Nothing a client was told is stored is ever overwritten silently.
 
 CREATE TABLE users (
@@ -14,7 +14,8 @@ CREATE TABLE api_keys (
     user_id INTEGER NOT NULL REFERENCES users(id) ON DELETE CASCADE,
     hash TEXT NOT NULL UNIQUE,           -- SHA-256, hex; a key is 40 random characters, so no salt is needed
     description TEXT NOT NULL DEFAULT '',
-    created_at REAL NOT NULL
+    created_at REAL NOT NULL,
+    prefix TEXT                          -- its first 8 characters, by which its owner knows it; NULL before version 9
 );
 
 -- Logins of the pages. The cookie is the random token, the hash its SHA-256.
@@ -285,3 +286,16 @@ CREATE TABLE views (
     updated_at REAL NOT NULL
 );
 CREATE INDEX views_by_project ON views(project_id, type);
+
+-- Specifications of charts that people made; runs and reports name one as "entity/name".
+CREATE TABLE custom_charts (
+    id INTEGER PRIMARY KEY,
+    entity TEXT NOT NULL,                -- users.name
+    name TEXT NOT NULL,
+    display_name TEXT NOT NULL,
+    type TEXT NOT NULL,                  -- vega2
+    access TEXT NOT NULL,                -- PRIVATE | PUBLIC
+    spec_json TEXT NOT NULL,             -- as the client sent it
+    created_at REAL NOT NULL,
+    UNIQUE (entity, name)
+);

@@ -24,7 +24,7 @@ from typing import Any
 
 from vishwam.errors import BadInput
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
 _MIGRATIONS = {
     2: "ALTER TABLE artifacts ADD COLUMN aliases_json TEXT NOT NULL DEFAULT '[]'",
@@ -53,6 +53,20 @@ _MIGRATIONS = {
     ) WITHOUT ROWID;
     """,
     8: "ALTER TABLE artifacts ADD COLUMN distributed_id TEXT",
+    9: """
+    ALTER TABLE api_keys ADD COLUMN prefix TEXT;
+    CREATE TABLE custom_charts (
+        id INTEGER PRIMARY KEY,
+        entity TEXT NOT NULL,
+        name TEXT NOT NULL,
+        display_name TEXT NOT NULL,
+        type TEXT NOT NULL,
+        access TEXT NOT NULL,
+        spec_json TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        UNIQUE (entity, name)
+    );
+    """,
 }
 DEFAULT_USER = "local"
 WRITE_BACK_SECONDS = 0.5
@@ -224,10 +238,7 @@ class Store:
 
     def add_key(self, user_id: int, key: str, description: str = "") -> None:
         with self.transaction() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO api_keys (user_id, hash, description, created_at) VALUES (?, ?, ?, ?)",
-                (user_id, hash_key(key), description, time.time()),
-            )
+            insert_key(db, user_id, key, description)
 
     def user_of_key(self, key: str) -> sqlite3.Row | None:
         return self.writer.execute(
@@ -315,6 +326,13 @@ def new_key() -> str:
 def hash_key(key: str) -> str:
     """SHA-256 in hex. Nobody guesses 160 random bits, so neither salt nor a slow hash would add anything."""
     return hashlib.sha256(key.encode()).hexdigest()
+
+
+def insert_key(db: sqlite3.Connection, user_id: int, key: str, description: str) -> None:
+    db.execute(
+        "INSERT OR IGNORE INTO api_keys (user_id, hash, description, created_at, prefix) VALUES (?, ?, ?, ?, ?)",
+        (user_id, hash_key(key), description, time.time(), key[:8]),
+    )
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from vishwam.errors import BadInput
-from vishwam.server.store import SCHEMA_VERSION, InUse, Store, connect, hash_key, immediate, new_key
+from vishwam.server.store import SCHEMA_VERSION, InUse, Store, connect, hash_key, immediate, insert_key, new_key
 
 SESSION_SECONDS = 30 * 24 * 3600.0
+_MADE = "made on the command line"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 # The first part of other addresses of this server, or of W&B's.
 _RESERVED = {"login", "logout", "graphql", "files", "storage", "artifacts", "artifactsv2", "ready", "health", "healthz",
@@ -30,9 +31,8 @@ def add(folder: Path, name: str) -> str:
     with beside(folder) as db, immediate(db):
         if db.execute("SELECT 1 FROM users WHERE lower(name) = lower(?)", (name,)).fetchone():
             raise BadInput(f"there is a user {name} already; --new-key {name} replaces a lost key")
-        now = time.time()
-        user = db.execute("INSERT INTO users (name, created_at) VALUES (?, ?)", (name, now)).lastrowid
-        _insert_key(db, user, key, now)
+        user = db.execute("INSERT INTO users (name, created_at) VALUES (?, ?)", (name, time.time())).lastrowid
+        insert_key(db, user or 0, key, _MADE)
     return key
 
 
@@ -45,15 +45,8 @@ def replace_key(folder: Path, name: str) -> str:
             raise BadInput(f"there is no user {name}; --add-user {name} makes one")
         db.execute("DELETE FROM api_keys WHERE user_id = ?", (user["id"],))
         db.execute("DELETE FROM sessions WHERE user_id = ?", (user["id"],))
-        _insert_key(db, user["id"], key, time.time())
+        insert_key(db, user["id"], key, _MADE)
     return key
-
-
-def _insert_key(db: sqlite3.Connection, user_id: int | None, key: str, now: float) -> None:
-    db.execute(
-        "INSERT INTO api_keys (user_id, hash, description, created_at) VALUES (?, ?, 'made on the command line', ?)",
-        (user_id, hash_key(key), now),
-    )
 
 
 @contextlib.contextmanager
