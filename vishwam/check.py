@@ -64,8 +64,8 @@ class Report:
         return "\n".join([*lines, *self._corners(width)])
 
     def _corners(self, width: int) -> list[str]:
-        """The memory of each corner, where there are several: the least, the most, and some between."""
-        if len(self.needs) < 2:
+        """The memory of each corner, where they differ: the least, the most, and some between."""
+        if size(self.needs[0].bytes) == size(self.needs[-1].bytes):
             return []
         last = len(self.needs) - 1
         shown = sorted({round(i * last / (CORNERS_SHOWN - 1)) for i in range(CORNERS_SHOWN)})
@@ -73,9 +73,10 @@ class Report:
         words = [" ".join(f"{name}={self.needs[i].knobs[name]}" for name in varied) for i in shown]
         widest = max(map(len, words))
         indent = " " * (width + 4)
+        needs = [self.needs[i] for i in shown]
         return [
-            f"{indent}{text:<{widest}}  {size(self.needs[i].bytes):>6}  largest batch about {self.needs[i].largest_batch:,}"
-            for i, text in zip(shown, words, strict=True)
+            f"{indent}{text:<{widest}}  {size(need.bytes):>6}  largest batch about {need.largest_batch:,}"
+            for need, text in zip(needs, words, strict=True)
         ]
 
 
@@ -219,9 +220,7 @@ def _corners(sweep: SweepFile, gin_files: Sequence[str], fixed: Sequence[str]) -
     return list(distinct.values())
 
 
-def _prove(
-    sweep: SweepFile, values: Mapping[str, Any], experiment: Any, limit: int, limit_of: str
-) -> tuple[int, Need]:
+def _prove(sweep: SweepFile, values: Mapping[str, Any], experiment: Any, limit: int, limit_of: str) -> tuple[int, Need]:
     """Parameters of a corner of the space and its memory; complains with the line of the knob that is mentioned."""
     from vishwam.training import memory
 
@@ -260,15 +259,6 @@ def prove(experiment: Any) -> tuple[Any, int]:
         return model, memory.parameter_count(model)
     except (BadData, ValueError, TypeError, OverflowError) as error:
         raise BadInput(str(error).splitlines()[0]) from None
-    longest = experiment.packing.row_length or max(experiment.loop.length_buckets)
-    needed = memory.estimate(model, parameters, experiment.loop.batch_size, longest)
-    limit, limit_of = device_limit()
-    if needed > limit:
-        raise BadInput(
-            f"a trial needs about {_size(needed)}, more than the {_size(limit)} of {limit_of}; "
-            "lower batch_size or the model's size"
-        )
-    return parameters, needed
 
 
 def _check_lengths(experiment: Any, tokenizer: "MathTokenizer") -> None:
