@@ -22,6 +22,11 @@ VARIANTS = {
     "soft mask": dataclasses.replace(SMALL, place_hard_mask=False),
     "no ordinal": dataclasses.replace(SMALL, place_ordinal=False),
     "no sink": dataclasses.replace(SMALL, place_sink=False),
+    "shared keys": dataclasses.replace(SMALL, position="rope", num_kv_heads=2, qk_norm=True, norm_epsilon=1e-2),
+    "place with shared keys": dataclasses.replace(SMALL, num_kv_heads=2, place_rope=True, scaled_embeddings=False),
+    "one head of keys, wide": dataclasses.replace(SMALL, position="none", num_kv_heads=1, head_dim=10),
+    "biases": dataclasses.replace(SMALL, qkv_bias=True, out_bias=True, mlp_bias=True, tied_embeddings=False),
+    "slower turns": dataclasses.replace(SMALL, position="rope", rope_scaling="linear", rope_factor=4.0),
 }
 
 
@@ -48,33 +53,44 @@ class NumPyDecoder:
         self.config, self.params = config, jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
 
     def logits(self, tokens):
-        x = self.params["embedding"][tokens] * np.sqrt(self.config.model_dim)
+        x = self.params["embedding"][tokens]
+        if self.config.scaled_embeddings:
+            x = x * np.sqrt(self.config.model_dim)
         for number in range(self.config.num_layers):
             layer = jax.tree.map(lambda leaf, number=number: leaf[number], self.params["layers"])
             x = x + self.attention(layer["attention"], self.norm(layer["attention_norm"], x), tokens)
             x = x + self.mlp(layer["mlp"], self.norm(layer["mlp_norm"], x))
-        return self.norm(self.params["final_norm"], x) @ self.params["embedding"].T
+        x = self.norm(self.params["final_norm"], x)
+        return x @ self.params["embedding"].T if self.config.tied_embeddings else self.dense(self.params["output"], x)
 
     @staticmethod
-    def norm(part, x):
-        return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6) * part["scale"]
+    def dense(part, x):
+        return x @ part["kernel"] + part.get("bias", 0.0)
+
+    def norm(self, part, x):
+        return x / np.sqrt((x**2).mean(-1, keepdims=True) + self.config.norm_epsilon) * part["scale"]
 
     def mlp(self, part, x):
-        up = x @ part["up"]["kernel"]
+        up = self.dense(part["up"], x)
         if self.config.activation == "gelu":
-            return (0.5 * up * (1 + np.tanh(np.sqrt(2 / np.pi) * (up + 0.044715 * up**3)))) @ part["down"]["kernel"]
-        gate = x @ part["gate"]["kernel"]
-        return (gate / (1 + np.exp(-gate)) * up) @ part["down"]["kernel"]
+            return self.dense(part["down"], 0.5 * up * (1 + np.tanh(np.sqrt(2 / np.pi) * (up + 0.044715 * up**3))))
+        gate = self.dense(part["gate"], x)
+        return self.dense(part["down"], gate / (1 + np.exp(-gate)) * up)
 
     def attention(self, part, x, tokens):
-        width = self.config.head_dim
-        q, k, v = (x @ part[name]["kernel"] for name in ("query", "key", "value"))
-        out = np.zeros_like(x)
-        for head in range(self.config.num_heads):
+        config, width = self.config, self.config.head_width
+        q, k, v = (self.dense(part[name], x) for name in ("query", "key", "value"))
+        out = np.zeros_like(q)
+        for head in range(config.num_heads):
             own = slice(head * width, (head + 1) * width)
+            shared = head * (config.num_kv_heads or config.num_heads) // config.num_heads
+            theirs = slice(shared * width, (shared + 1) * width)
+            queries, keys = q[:, own], k[:, theirs]
+            if config.qk_norm:
+                queries, keys = self.norm(part["query_norm"], queries), self.norm(part["key_norm"], keys)
             for t in range(len(tokens)):
-                out[t, own] = self.attend(part, head, t, q[:, own], k[:, own], v[:, own], tokens)
-        return out @ part["out"]["kernel"]
+                out[t, own] = self.attend(part, head, t, queries, keys, v[:, theirs], tokens)
+        return self.dense(part["out"], out)
 
     def attend(self, part, head, t, q, k, v, tokens):
         config = self.config
@@ -84,7 +100,7 @@ class NumPyDecoder:
         rotary = config.position == "rope" or (config.position == "place" and config.place_rope and not by_place)
         for s in range(t + 1):
             dot = self.turn(q[t], t) @ self.turn(k[s], s) if rotary else q[t] @ k[s]
-            score = dot / np.sqrt(config.head_dim)
+            score = dot / np.sqrt(config.head_width)
             if by_place:
                 relative = place[s] - place[t]
                 inside = abs(relative) <= config.place_window
@@ -101,7 +117,8 @@ class NumPyDecoder:
 
     def turn(self, x, position):
         half = len(x) // 2
-        turned = (x[:half] + 1j * x[half:]) * np.exp(1j * position / self.config.rope_theta ** (np.arange(half) / half))
+        angle = position / self.config.rope_factor / self.config.rope_theta ** (np.arange(half) / half)
+        turned = (x[:half] + 1j * x[half:]) * np.exp(1j * angle)
         return np.concatenate([turned.real, turned.imag])
 
     @staticmethod
@@ -196,6 +213,16 @@ def test_bfloat16_stays_near_float32():
     assert 0 < np.abs(exact - rounded).max() < 0.1
 
 
+@pytest.mark.parametrize("remat", ["products", "all"])
+def test_what_is_computed_again_has_the_same_gradient(remat):
+    def gradient(config):
+        graphdef, params = make(config)
+        return jax.jit(jax.grad(lambda params: jnp.sum(decoder.apply(graphdef, params, some_tokens()) ** 2)))(params)
+
+    expected, found = gradient(SMALL), gradient(dataclasses.replace(SMALL, remat=remat))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), expected, found)
+
+
 def test_place_needs_digits():
     with pytest.raises(ValueError, match="digits"):
         decoder.init(dataclasses.replace(SMALL, digit_token_ids=()), jax.random.key(0))
@@ -211,6 +238,13 @@ def test_place_needs_digits():
         ({"digit_token_ids": (3, 4)}, "digits"),
         ({"num_layers": 0}, "num_layers"),
         ({"pad_id": 20}, "pad_id"),
+        ({"num_kv_heads": 3}, "num_kv_heads 3"),
+        ({"num_kv_heads": 1, "place_rope": True}, "num_kv_heads 1"),
+        ({"position": "rope", "head_dim": 5}, "head_dim"),
+        ({"rope_scaling": "ntk"}, "rope_scaling must be one of none, linear, llama3, yarn"),
+        ({"remat": "some"}, "remat"),
+        ({"norm_epsilon": 0.0}, "norm_epsilon"),
+        ({"loss_chunk": -1}, "loss_chunk"),
     ],
 )
 def test_a_configuration_that_makes_no_decoder_is_refused_by_name(change, named):

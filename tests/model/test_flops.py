@@ -15,9 +15,10 @@ def test_flops_worked_by_hand():
     assert flops_per_token(config, length=5) == 6 * (3 * (256 + 384) + 800) + 12 * 3 * 8 * 5
 
 
-def test_flops_are_what_xla_counts():
+@pytest.mark.parametrize("shape", [{}, {"num_kv_heads": 1, "head_dim": 96, "tied_embeddings": False}])
+def test_flops_are_what_xla_counts(shape):
     config = DecoderConfig(
-        vocab_size=256, position="rope", num_layers=1, model_dim=128, num_heads=4, mlp_dim=512
+        vocab_size=256, position="rope", num_layers=1, model_dim=128, num_heads=4, mlp_dim=512, **shape
     )  # one layer: XLA counts the body of a scan once
     graphdef, params = decoder.init(config, jax.random.key(0))
     tokens_BT = np.zeros((4, 64), np.int32)

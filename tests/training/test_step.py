@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -142,6 +143,71 @@ def test_gradient_norm_agrees_with_finite_differences():
     rising = jax.jit(loss)
     slope = (rising(ahead) - rising(behind)) / 2e-2
     np.testing.assert_allclose(slope, metrics["gradient_norm"], rtol=1e-2)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 12])
+def test_the_loss_by_chunks_is_that_of_all_logits_at_once(chunk):
+    """In loss and gradient; 36 tokens are five chunks of seven and a bit."""
+    batch = first(some_batches(1))
+    found = []
+    for config in (CONFIG, dataclasses.replace(CONFIG, loss_chunk=chunk)):
+        graphdef, params = decoder.init(config, jax.random.key(0))
+
+        def loss(params, graphdef=graphdef):
+            loss_BT, mask_BT = token_losses(graphdef, params, batch)
+            return jnp.sum(loss_BT * mask_BT)
+
+        found.append(jax.jit(jax.value_and_grad(loss))(params))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *found)
+
+
+def test_the_loss_by_chunks_never_holds_all_logits():
+    """Forward or backward, by XLA's own account of its memory."""
+    batch = {"tokens_BT": np.ones((4, 129), np.int32), "loss_mask_BT": np.ones((4, 129), np.float32)}
+
+    def temporary(chunk):
+        graphdef, params = decoder.init(
+            dataclasses.replace(CONFIG, vocab_size=4096, num_layers=1, loss_chunk=chunk), jax.random.key(0)
+        )
+        loss = jax.grad(lambda params: jnp.sum(token_losses(graphdef, params, batch)[0]))
+        return jax.jit(loss).lower(params).compile().memory_analysis().temp_size_in_bytes
+
+    logits = 4 * 4 * 128 * 4096
+    assert temporary(0) > logits
+    assert temporary(64) < logits / 2
+
+
+def test_micro_batches_take_the_same_step():
+    """Though their parts have different numbers of tokens."""
+    batches, knobs = some_batches(2), dataclasses.replace(KNOBS, z_loss=0.1)
+    whole, metrics = train_steps(*fresh(), batches, knobs)
+    parts, of_parts = train_steps(*fresh(), batches, knobs, 2)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), metrics, of_parts)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6),
+        whole.optimizer_state[1].mu,
+        parts.optimizer_state[1].mu,
+    )
+
+
+def test_z_loss_pulls_the_divisor_of_the_softmax_to_one():
+    graphdef, state = fresh()
+    batch = first(some_batches(1))
+    moments = []
+    for weight in (0.0, 0.3):
+        state_after, metrics = one_step(batch, dataclasses.replace(KNOBS, z_loss=weight, gradient_clip=1e9))
+        moments.append(state_after.optimizer_state[1].mu)
+    found = jax.tree.map(lambda plain, pulled: (pulled - plain) / (1 - KNOBS.beta1), *moments)
+
+    def penalty(params):
+        logits_BTV = decoder.apply(graphdef, params, batch["tokens_BT"][:, :-1])
+        mask_BT = batch["loss_mask_BT"][:, 1:]
+        return 0.3 * jnp.sum(jax.nn.logsumexp(logits_BTV, axis=-1) ** 2 * mask_BT) / mask_BT.sum()
+
+    expected = jax.jit(jax.grad(penalty))(state.params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), found, expected)
+    plain = one_step(batch)[1]["loss"]
+    np.testing.assert_allclose(metrics["loss"], plain, rtol=1e-6, err_msg="the loss that is shown is the cross-entropy")
 
 
 def test_several_steps_a_dispatch_equal_single_ones():

@@ -5,16 +5,27 @@ import dataclasses
 POSITIONS = ("place", "rope", "none")
 ACTIVATIONS = ("swiglu", "gelu")
 COMPUTE_DTYPES = ("float32", "bfloat16")
+ROPE_SCALINGS = ("none", "linear", "llama3", "yarn")
+REMATS = ("none", "products", "all")
+
+CHOICES = {
+    "position": POSITIONS,
+    "activation": ACTIVATIONS,
+    "compute_dtype": COMPUTE_DTYPES,
+    "rope_scaling": ROPE_SCALINGS,
+    "remat": REMATS,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig:
-    """Shape and ingredients of a decoder.
+    """Shape and ingredients of a decoder, from 100 thousand parameters to billions.
 
     `vocab_size`, `pad_id` and `digit_token_ids` (the ids of '0' to '9', empty when digits are not single tokens) come
     from the tokeniser. The fields named `place_*` are the ingredients of `MathReasoningLayer`, read only when
-    `position` is 'place'; each can be switched off alone. Raises ValueError with the field's name when a value
-    makes no decoder.
+    `position` is 'place'; each can be switched off alone. Those named `rope_*` are read where heads are rotary.
+    Parameters are float32 whatever `compute_dtype` is. Raises ValueError with the field's name when a value makes no
+    decoder.
     """
 
     vocab_size: int = 264
@@ -23,10 +34,27 @@ class DecoderConfig:
     num_layers: int = 2
     model_dim: int = 64
     num_heads: int = 4
+    num_kv_heads: int = 0  # heads of keys and values, each shared by as many queries' (Ainslie 2023); 0: num_heads
+    head_dim: int = 0  # width of a head; 0: model_dim / num_heads
     mlp_dim: int = 128
     activation: str = "swiglu"
+    norm_epsilon: float = 1e-6
+    qk_norm: bool = False  # RMSNorm of each head's query and key before they are rotated, as in Qwen3
+    qkv_bias: bool = False  # as in Qwen2
+    out_bias: bool = False
+    mlp_bias: bool = False
+    tied_embeddings: bool = True  # the output reads the embedding's table rather than one of its own
+    scaled_embeddings: bool = True  # embeddings times sqrt(model_dim), as in Vaswani et al. 2017 and Gemma
     position: str = "place"
     rope_theta: float = 10_000.0
+    rope_scaling: str = "none"  # how rotary positions reach beyond the length they were trained at; see `rope`
+    rope_factor: float = 1.0  # how many times that length
+    rope_original_length: int = 8192  # that length, for llama3 and yarn
+    rope_low_frequency: float = 1.0  # llama3: turns over that length below which an angle is slowed down by the factor
+    rope_high_frequency: float = 4.0  # llama3: turns above which it is left alone
+    rope_beta_fast: float = 32.0  # yarn: turns above which an angle is left alone
+    rope_beta_slow: float = 1.0  # yarn: turns below which it is slowed down by the factor
+    rope_attention_factor: float = 0.0  # yarn: by which queries and keys grow; 0: 0.1 ln(factor) + 1
     place_heads: int = 2  # heads that see digits only, by relative place
     place_rope: bool = False  # the other heads are rotary rather than without positions
     place_window: int = 3  # relative places from -window to window have a bias of their own
@@ -35,22 +63,38 @@ class DecoderConfig:
     place_ordinal: bool = True  # a learned bias by how many numbers ago the digit's number stands
     place_sink: bool = True  # place heads may attend to nothing, so a missing digit is told from a zero
     compute_dtype: str = "float32"
+    remat: str = "none"  # what a layer computes again backwards: nothing, all but its matrix products, or everything
+    loss_chunk: int = 0  # tokens whose logits are held at once in the loss, for large vocabularies; 0: all
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "num_layers", "model_dim", "num_heads", "mlp_dim"):
+        for name in ("vocab_size", "num_layers", "model_dim", "num_heads", "mlp_dim", "rope_original_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name, allowed in (
-            ("position", POSITIONS),
-            ("activation", ACTIVATIONS),
-            ("compute_dtype", COMPUTE_DTYPES),
-        ):
+        for name in ("num_kv_heads", "head_dim", "loss_chunk", "rope_attention_factor"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, not {getattr(self, name)}")
+        for name in ("norm_epsilon", "rope_theta", "rope_factor"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
-        if self.model_dim % self.num_heads:
+        if not self.head_dim and self.model_dim % self.num_heads:
             raise ValueError(f"model_dim {self.model_dim} is not a multiple of num_heads {self.num_heads}")
-        if self.rotary_heads and self.head_dim % 2:
-            raise ValueError(f"rope needs an even head width; model_dim / num_heads is {self.head_dim}")
+        if self.num_heads % self.kv_heads:
+            raise ValueError(f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}")
+        if self.rotary_heads and self.head_width % 2:
+            raise ValueError(
+                f"rope needs an even head width, by head_dim or model_dim / num_heads; not {self.head_width}"
+            )
+        if self.rotary_heads and self.rotary_heads % (self.num_heads // self.kv_heads):
+            raise ValueError(
+                f"num_kv_heads {self.kv_heads} would be shared by heads that are rotary and heads that are not"
+            )
+        if self.rope_scaling == "llama3" and not self.rope_low_frequency < self.rope_high_frequency:
+            raise ValueError(f"rope_low_frequency must be below rope_high_frequency, not {self.rope_low_frequency}")
+        if self.rope_scaling == "yarn" and not self.rope_beta_slow < self.rope_beta_fast:
+            raise ValueError(f"rope_beta_slow must be below rope_beta_fast, not {self.rope_beta_slow}")
         if self.position == "place":
             if not 0 <= self.place_heads <= self.num_heads:
                 raise ValueError(f"place_heads must lie in 0 to num_heads ({self.num_heads}), not {self.place_heads}")
@@ -63,8 +107,12 @@ class DecoderConfig:
             raise ValueError(f"pad_id {self.pad_id} is outside the vocabulary of {self.vocab_size}")
 
     @property
-    def head_dim(self) -> int:
-        return self.model_dim // self.num_heads
+    def kv_heads(self) -> int:
+        return self.num_kv_heads or self.num_heads
+
+    @property
+    def head_width(self) -> int:
+        return self.head_dim or self.model_dim // self.num_heads
 
     @property
     def rotary_heads(self) -> int:

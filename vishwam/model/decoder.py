@@ -1,4 +1,4 @@
-"""The decoder: embedding, stacked layers, tied output; split once into a graph definition and a pure tree of arrays."""
+"""The decoder: embedding, stacked layers, output; split once into a graph definition and a pure tree of arrays."""
 
 from typing import Any
 
@@ -8,14 +8,15 @@ from flax import nnx
 
 from vishwam.model.attention import Attention, Cache, Context, KeysValues
 from vishwam.model.config import DecoderConfig
-from vishwam.model.layers import DecoderLayer, RMSNorm
+from vishwam.model.layers import DecoderLayer, Dense, RMSNorm
 from vishwam.model.math_reasoning import MathReasoningLayer, Places, is_digit, places_of, relate
+from vishwam.model.rope import rotation
 
 Params = dict[str, Any]  # nested dictionaries of arrays; those under "layers" carry a leading axis L
 
 
 class Decoder(nnx.Module):
-    """A causal language model over tokens, with tied embeddings and RMSNorm before each sublayer."""
+    """A causal language model over tokens, with RMSNorm before each sublayer."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         if config.position == "place" and len(config.digit_token_ids) != 10:
@@ -32,34 +33,37 @@ class Decoder(nnx.Module):
         shape = (config.vocab_size, config.model_dim)
         self.embedding = nnx.Param(jax.random.normal(rngs.params(), shape) * scale)
         self.layers = stacked(jax.random.split(rngs.params(), config.num_layers))
-        self.final_norm = RMSNorm(config.model_dim)
+        self.final_norm = RMSNorm(config.model_dim, config.norm_epsilon)
+        if not config.tied_embeddings:
+            self.output = Dense(config.model_dim, config.vocab_size, rngs)
         self.config = config
 
     def embed(self, tokens_BT: jax.Array) -> jax.Array:
-        x_BTD = self.embedding[...][tokens_BT] * self.config.model_dim**0.5
+        x_BTD = self.embedding[...][tokens_BT]
+        if self.config.scaled_embeddings:
+            x_BTD *= self.config.model_dim**0.5
         return x_BTD.astype(self.config.compute_dtype)
 
     def logits(self, x_BTD: jax.Array) -> jax.Array:
-        """Float32 logits [B, T, V] from the last layer's output."""
+        """Float32 logits [..., V] from the last layer's output [..., D]."""
         x_BTD = self.final_norm(x_BTD)
-        B, T, D = x_BTD.shape
-        table_VD = self.embedding[...].astype(x_BTD.dtype)
-        flat = jnp.matmul(x_BTD.reshape(B * T, D), table_VD.T, preferred_element_type=jnp.float32)
-        return flat.reshape(B, T, -1)
+        kernel_DV = self.embedding[...].T if self.config.tied_embeddings else self.output.kernel[...]
+        flat = x_BTD.reshape(-1, x_BTD.shape[-1])
+        logits = jnp.matmul(flat, kernel_DV.astype(x_BTD.dtype), preferred_element_type=jnp.float32)
+        return logits.reshape(*x_BTD.shape[:-1], -1)
 
     def context(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> tuple[Context, Places]:
         """Of whole texts that start at their row's first column, padding may only follow them; or of several texts a
         row, each a run of one number in `segments_BT`, that know nothing of each other.
         """
-        B, T = tokens_BT.shape
-        index_T = jnp.arange(T)
-        positions_BT = jnp.broadcast_to(index_T, (B, T))
-        visible_BTS = jnp.broadcast_to(index_T[:, None] >= index_T, (B, T, T))
+        index_T = jnp.arange(tokens_BT.shape[1])
+        positions_BT = index_T[None]
+        visible_BTS = (index_T[:, None] >= index_T)[None]
         begins_BT = None
         if segments_BT is not None:
             begins_BT = jnp.pad(segments_BT[:, 1:] != segments_BT[:, :-1], ((0, 0), (1, 0)), constant_values=True)
             positions_BT = index_T - jax.lax.cummax(jnp.where(begins_BT, index_T, 0), axis=1)
-            visible_BTS &= segments_BT[:, :, None] == segments_BT[:, None, :]
+            visible_BTS = visible_BTS & (segments_BT[:, :, None] == segments_BT[:, None, :])
         places = places_of(tokens_BT, self.config.digit_token_ids, begins_BT)
         digit_BT = is_digit(tokens_BT, self.config.digit_token_ids)
         return self.relate(positions_BT, visible_BTS, places, places, digit_BT), places
@@ -73,9 +77,9 @@ class Decoder(nnx.Module):
         digit_key_BS: jax.Array,
     ) -> Context:
         """The context of queries at T against keys at S."""
-        if self.config.position != "place":
-            return Context(positions_BT, visible_BTS)
-        return Context(positions_BT, visible_BTS, relate(queries, keys, digit_key_BS))
+        turned = rotation(self.config, positions_BT) if self.config.rotary_heads else None
+        by_place = self.config.position == "place"
+        return Context(turned, visible_BTS, relate(queries, keys, digit_key_BS) if by_place else None)
 
     def run_layers(self, x_BTD: jax.Array, context: Context) -> jax.Array:
         """All layers over whole texts."""
@@ -84,6 +88,10 @@ class Decoder(nnx.Module):
         def one(x_BTD: jax.Array, layer: Any) -> tuple[jax.Array, None]:
             return nnx.merge(graphdef, layer)(x_BTD, context)[0], None
 
+        if self.config.remat != "none":
+            kept = jax.checkpoint_policies
+            policy = kept.dots_with_no_batch_dims_saveable if self.config.remat == "products" else kept.nothing_saveable
+            one = jax.checkpoint(one, policy=policy, prevent_cse=False)  # a scan needs no guard against merging
         return jax.lax.scan(one, x_BTD, stacked)[0]
 
     def run_layers_cached(
@@ -99,9 +107,13 @@ class Decoder(nnx.Module):
             kept.append(keys_values)
         return x_BTD, kept
 
-    def __call__(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
+    def hidden(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
+        """The last layer's output [B, T, D], from which `logits` tells the next token."""
         context, _ = self.context(tokens_BT, segments_BT)
-        return self.logits(self.run_layers(self.embed(tokens_BT), context))
+        return self.run_layers(self.embed(tokens_BT), context)
+
+    def __call__(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
+        return self.logits(self.hidden(tokens_BT, segments_BT))
 
 
 def init(config: DecoderConfig, key: jax.Array) -> tuple[nnx.GraphDef, Params]:

@@ -32,12 +32,14 @@ def peak_flops_per_second(device_kind: str, compute_dtype: str) -> float | None:
 def flops_per_token(config: DecoderConfig, length: int) -> float:
     """Floating-point operations of training on one token of a text of `length` tokens, forward and backward.
 
-    Counted as in PaLM (Chowdhery et al. 2022, appendix B): 6 for each parameter of a matrix product, the tied output
-    included, and 12 L D T for the products of attention, masked or not.
+    Counted as in PaLM (Chowdhery et al. 2022, appendix B): 6 for each parameter of a matrix product, the output's
+    included, and 12 L H K T for the products of attention, masked or not. What is computed twice counts once.
 
     The trial counts tokens that are no padding, so that computing on padding lowers its `train/mfu`.
     """
     mlp_matrices = 3 if config.activation == "swiglu" else 2
-    per_layer = config.model_dim * (4 * config.model_dim + mlp_matrices * config.mlp_dim)
+    heads_width = config.num_heads * config.head_width
+    attention = 2 * heads_width + 2 * config.kv_heads * config.head_width
+    per_layer = config.model_dim * (attention + mlp_matrices * config.mlp_dim)
     products = config.num_layers * per_layer + config.model_dim * config.vocab_size
-    return 6.0 * products + 12.0 * config.num_layers * config.model_dim * length
+    return 6.0 * products + 12.0 * config.num_layers * heads_width * length

@@ -10,50 +10,75 @@ from vishwam.model.config import DecoderConfig
 class RMSNorm(nnx.Module):
     """Root mean square normalisation over the last axis (Zhang and Sennrich 2019), computed in float32."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, epsilon: float):
         self.scale = nnx.Param(jnp.ones((width,)))
+        self.epsilon = epsilon
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x32 = x.astype(jnp.float32)
-        normal = x32 * jax.lax.rsqrt(jnp.mean(jnp.square(x32), axis=-1, keepdims=True) + 1e-6)
+        normal = x32 * jax.lax.rsqrt(jnp.mean(jnp.square(x32), axis=-1, keepdims=True) + self.epsilon)
         return (normal * self.scale[...]).astype(x.dtype)
 
 
 class Dense(nnx.Module):
-    """A matrix product without bias; the kernel starts normal with variance scale^2 / width_in."""
+    """A matrix product, without bias unless asked for; the kernel starts normal with variance scale^2 / width_in."""
 
-    def __init__(self, width_in: int, width_out: int, rngs: nnx.Rngs, scale: float = 1.0):
+    def __init__(self, width_in: int, width_out: int, rngs: nnx.Rngs, scale: float = 1.0, bias: bool = False):
         self.kernel = nnx.Param(jax.random.normal(rngs.params(), (width_in, width_out)) * scale * width_in**-0.5)
+        if bias:
+            self.bias = nnx.Param(jnp.zeros((width_out,)))
+        self.biased = bias
 
     def __call__(self, x: jax.Array) -> jax.Array:
         # One large 2-D product is measurably faster than a batched one on CPU.
         flat = x.reshape(-1, x.shape[-1]) @ self.kernel[...].astype(x.dtype)
+        if self.biased:
+            flat += self.bias[...].astype(x.dtype)
         return flat.reshape(*x.shape[:-1], flat.shape[-1])
+
+
+@jax.custom_vjp
+def swiglu(gate: jax.Array, up: jax.Array) -> jax.Array:
+    """silu(gate) * up; keeps its two arguments alone for the backward pass."""
+    return jax.nn.silu(gate) * up
+
+
+def _swiglu_forward(gate: jax.Array, up: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return jax.nn.silu(gate) * up, (gate, up)
+
+
+def _swiglu_backward(kept: tuple[jax.Array, jax.Array], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
+    gate, up = kept
+    share = jax.nn.sigmoid(gate)
+    return slope * up * share * (1 + gate * (1 - share)), slope * gate * share
+
+
+swiglu.defvjp(_swiglu_forward, _swiglu_backward)
 
 
 class Mlp(nnx.Module):
     """Feed-forward sublayer: SwiGLU (Shazeer 2020) or GELU."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
+        width, hidden, bias = config.model_dim, config.mlp_dim, config.mlp_bias
         if config.activation == "swiglu":
-            self.gate = Dense(config.model_dim, config.mlp_dim, rngs)
-        self.up = Dense(config.model_dim, config.mlp_dim, rngs)
-        self.down = Dense(config.mlp_dim, config.model_dim, rngs, scale=(2 * config.num_layers) ** -0.5)
+            self.gate = Dense(width, hidden, rngs, bias=bias)
+        self.up = Dense(width, hidden, rngs, bias=bias)
+        self.down = Dense(hidden, width, rngs, scale=(2 * config.num_layers) ** -0.5, bias=bias)
         self.gated = config.activation == "swiglu"
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         up_BTF = self.up(x_BTD)
-        hidden_BTF = jax.nn.silu(self.gate(x_BTD)) * up_BTF if self.gated else jax.nn.gelu(up_BTF)
-        return self.down(hidden_BTF)
+        return self.down(swiglu(self.gate(x_BTD), up_BTF) if self.gated else jax.nn.gelu(up_BTF))
 
 
 class DecoderLayer(nnx.Module):
     """Pre-normalised attention and feed-forward, each added to the stream."""
 
     def __init__(self, config: DecoderConfig, attention: nnx.Module, rngs: nnx.Rngs):
-        self.attention_norm = RMSNorm(config.model_dim)
+        self.attention_norm = RMSNorm(config.model_dim, config.norm_epsilon)
         self.attention = attention
-        self.mlp_norm = RMSNorm(config.model_dim)
+        self.mlp_norm = RMSNorm(config.model_dim, config.norm_epsilon)
         self.mlp = Mlp(config, rngs)
 
     def __call__(self, x_BTD, context, cache=None):

@@ -21,6 +21,7 @@ class Knobs:
     gradient_clip: float = 1.0  # global norm
     beta1: float = 0.9
     beta2: float = 0.98
+    z_loss: float = 0.0  # weight of the squared logarithm of the softmax's divisor (Chowdhery et al. 2022: 1e-4)
     average_decay: float = 0.99  # of the weights that are evaluated; 0 evaluates the last ones
 
     def on_device(self) -> "Knobs":

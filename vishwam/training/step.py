@@ -37,33 +37,77 @@ def init_state(params: decoder.Params) -> TrainState:
     )
 
 
-def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """Cross-entropy (nats) and mask of each predicted token, both [B, T - 1]."""
-    tokens_BT, mask_BT, segments_BT = batch["tokens_BT"], batch["loss_mask_BT"][:, 1:], batch.get("segments_BT")
+def _targets(batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """The token to be predicted at each place, and whether it counts, both [B, T - 1]."""
+    mask_BT, segments_BT = batch["loss_mask_BT"][:, 1:], batch.get("segments_BT")
     if segments_BT is not None:
         # No text's first token is foretold by the text before it.
-        mask_BT *= segments_BT[:, 1:] == segments_BT[:, :-1]
-        segments_BT = segments_BT[:, :-1]
-    logits_BTV = decoder.apply(graphdef, params, tokens_BT[:, :-1], segments_BT)
+        mask_BT = mask_BT * (segments_BT[:, 1:] == segments_BT[:, :-1])
+    return batch["tokens_BT"][:, 1:], mask_BT
+
+
+def _losses(model: decoder.Decoder, x_ND: jax.Array, target_N: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy and logarithm of the softmax's divisor, both [N] in nats."""
+    logits_NV = model.logits(x_ND)
     # A one-hot product instead of a gather, whose gradient would be a slow scatter on CPU.
-    target_BTV = jax.nn.one_hot(tokens_BT[:, 1:], logits_BTV.shape[-1], dtype=logits_BTV.dtype)
-    chosen_BT = jnp.sum(logits_BTV * target_BTV, axis=-1)
-    return jax.nn.logsumexp(logits_BTV, axis=-1) - chosen_BT, mask_BT
+    target_NV = jax.nn.one_hot(target_N, logits_NV.shape[-1], dtype=logits_NV.dtype)
+    divisor_N = jax.nn.logsumexp(logits_NV, axis=-1)
+    return divisor_N - jnp.sum(logits_NV * target_NV, axis=-1), divisor_N
 
 
-def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:
+def _all_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """`_losses` of every predicted token of a batch, [B, T - 1]; with `loss_chunk`, the logits of only so many tokens
+    are ever held, forward or backward.
+    """
+    segments_BT = batch.get("segments_BT")
+    model: decoder.Decoder = nnx.merge(graphdef, params)
+    x_BTD = model.hidden(batch["tokens_BT"][:, :-1], None if segments_BT is None else segments_BT[:, :-1])
+    target_BT, _ = _targets(batch)
+    x_ND, target_N = x_BTD.reshape(-1, x_BTD.shape[-1]), target_BT.reshape(-1)
+    N, chunk = target_N.size, model.config.loss_chunk
+    if 0 < chunk < N:
+        filling = -N % chunk
+        x = jnp.pad(x_ND, ((0, filling), (0, 0))).reshape(-1, chunk, x_ND.shape[-1])
+        targets = jnp.pad(target_N, (0, filling)).reshape(-1, chunk)
+        one = jax.checkpoint(lambda inputs: _losses(model, *inputs), prevent_cse=False)
+        found = jax.tree.map(lambda leaf: leaf.reshape(-1)[:N], jax.lax.map(one, (x, targets)))
+    else:
+        found = _losses(model, x_ND, target_N)
+    loss_BT, divisor_BT = (leaf.reshape(target_BT.shape) for leaf in found)
+    return loss_BT, divisor_BT
+
+
+def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy (nats) and mask of each predicted token, both [B, T - 1]."""
+    return _all_losses(graphdef, params, batch)[0], _targets(batch)[1]
+
+
+def train_step(
+    graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs, micro_batches: int = 1
+) -> tuple[TrainState, Metrics]:
     """One step of AdamW on the mean loss over the tokens of answers.
 
-    Metrics are device scalars: loss (nats a token), gradient_norm (before clipping), learning_rate, tokens (that were
-    predicted) and finite, which is False when loss or gradient is not a number: the trial has diverged.
+    The gradient is summed up over `micro_batches` equal parts of the batch, one after another: the same step in less
+    memory. Metrics are device scalars: loss (nats a token), gradient_norm (before clipping), learning_rate, tokens
+    (that were predicted) and finite, which is False when loss or gradient is not a number: the trial has diverged.
     """
+    tokens = jnp.sum(_targets(batch)[1])
 
-    def objective(params: decoder.Params) -> tuple[jax.Array, jax.Array]:
-        loss_BT, mask_BT = token_losses(graphdef, params, batch)
-        tokens = jnp.sum(mask_BT)
-        return jnp.sum(loss_BT * mask_BT) / jnp.maximum(tokens, 1.0), tokens
+    def objective(params: decoder.Params, part: Batch) -> tuple[jax.Array, jax.Array]:
+        loss_BT, divisor_BT = _all_losses(graphdef, params, part)
+        weight_BT = _targets(part)[1] / jnp.maximum(tokens, 1.0)
+        loss = jnp.sum(loss_BT * weight_BT)
+        return loss + knobs.z_loss * jnp.sum(jnp.square(divisor_BT) * weight_BT), loss
 
-    (loss, tokens), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    slope = jax.grad(objective, has_aux=True)
+    if micro_batches == 1:
+        gradients, loss = slope(state.params, batch)
+    else:
+        parts = jax.tree.map(lambda leaf: leaf.reshape(micro_batches, -1, *leaf.shape[1:]), batch)
+        nothing = (jax.tree.map(jnp.zeros_like, state.params), jnp.zeros(()))
+        gradients, loss = jax.lax.scan(
+            lambda sums, part: (jax.tree.map(jnp.add, sums, slope(state.params, part)), None), nothing, parts
+        )[0]
     gradient_norm = optax.tree.norm(gradients)
     optimizer = make_optimizer(state.step, knobs)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.params)
@@ -81,13 +125,19 @@ def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: K
     return TrainState(state.step + 1, params, averages, optimizer_state), metrics
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def train_steps(graphdef: nnx.GraphDef, state: TrainState, batches: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:
+@functools.partial(jax.jit, static_argnums=(0, 4), donate_argnums=1)
+def train_steps(
+    graphdef: nnx.GraphDef, state: TrainState, batches: Batch, knobs: Knobs, micro_batches: int = 1
+) -> tuple[TrainState, Metrics]:
     """As many steps as `batches` are stacked on a leading axis, in one dispatch; metrics are stacked likewise.
 
     `state` is donated. The program depends on shapes alone: not on a knob, not on the step.
     """
-    return jax.lax.scan(lambda state, batch: train_step(graphdef, state, batch, knobs), state, batches)
+
+    def one(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        return train_step(graphdef, state, batch, knobs, micro_batches)
+
+    return jax.lax.scan(one, state, batches)
 
 
 @functools.partial(jax.jit, static_argnums=0)
