@@ -218,3 +218,47 @@ def scattered(page, knob):
         .find((one) => one.made?.getOption().xAxis[0].name === name)?.made.getOption().series[0].data"""
     page.locator("#scatters figure").first.scroll_into_view_if_needed()
     return page.evaluate(script, knob)
+
+
+PLOT = "[...document.querySelectorAll('#curves .plot')].find((one) => one.chart.title === 'validation/loss').chart"
+
+
+def test_grouped_trials_are_drawn_as_their_mean_between_lowest_and_highest(site, page):
+    world = site.world("seeds")
+    sweep = site.call(world.sweep)
+    losses = {("place", 1): [4.0, 2.0], ("place", 2): [2.0, 1.0], ("rope", 1): [8.0, 8.0]}
+    for (position, seed), values in losses.items():
+        run = site.call(world.run, f"{position}{seed}", {"position": position, "seed": seed}, sweep, state="finished")
+        site.call(world.log, run, [{"train/step": 10 * i, "validation/loss": v} for i, v in enumerate(values)])
+    page.goto(f"{site.url}/local/seeds/sweeps/abcd1234")
+    until(lambda: page.evaluate(f"{PLOT}.series.length") == 3)
+    page.get_by_label("Group").select_option("position")
+    until(lambda: page.evaluate(f"{PLOT}.series.length") == 2)
+    mean, low, high = (
+        [list(row) for row in page.evaluate(f"{PLOT}.series.map((one) => [...one.{k}])")] for k in ("y", "low", "high")
+    )
+    assert (mean[0], low[0], high[0]) == ([3.0, 1.5], [2.0, 1.0], [4.0, 2.0])
+    assert mean[1] == low[1] == high[1] == [8.0, 8.0]
+    legend = page.locator("#legend .of-group").all_inner_texts()
+    assert [text.split() for text in legend] == [["position", "place", "2"], ["position", "rope", "1"]]
+    until(lambda: min(ink(page, "#curves", COLORS[:2])) > 30)
+    page.get_by_label("Group").select_option("")
+    until(lambda: page.evaluate(f"{PLOT}.series.length") == 3)
+
+
+def test_one_chart_has_a_logarithmic_axis_and_room_of_its_own(site, page, swept):
+    page.goto(f"{site.url}/local/analysed/sweeps/abcd1234")
+    scales = "[...document.querySelectorAll('#curves .plot')].map((one) => one.chart.plot?.scales.y.distr)"
+    until(lambda: page.evaluate(scales) == [1, 1, 1, 1])
+    page.get_by_label("Logarithmic axis: validation/loss").click()
+    until(lambda: page.evaluate(scales) == [3, 1, 1, 1])
+    page.reload()
+    until(lambda: page.evaluate(scales) == [3, 1, 1, 1])
+    before = page.locator("#curves .chart").first.bounding_box()
+    page.get_by_label("Large: validation/loss").focus()
+    page.keyboard.press("Enter")
+    until(lambda: page.evaluate(f"{PLOT}.plot.height") == 460)
+    until(lambda: page.locator("#curves .chart").first.bounding_box()["width"] > 2 * before["width"])
+    until(lambda: page.evaluate(f"{PLOT}.plot.width") > 2 * before["width"])
+    page.keyboard.press("Enter")
+    until(lambda: page.locator("#curves .chart").first.bounding_box() == before)

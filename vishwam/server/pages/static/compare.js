@@ -15,7 +15,11 @@ let answer = null;
 
 const curves = new CurvePanel({ name });
 const analysis = new Analysis($("#analysis"), $("#outcome"), { name, onScores: style });
-const table = new RunsTable($("#runs"), $("#run-tools"), { name, empty: "None of these runs is here." });
+const table = new RunsTable($("#runs"), $("#run-tools"), {
+  name,
+  empty: "None of these runs is here.",
+  onGroup: (group) => curves.setGroup(group),
+});
 const comparer = new Comparer($("#comparer"), { differences: true });
 $("#differences").addEventListener("change", (event) => {
   comparer.differences = event.target.checked;
@@ -36,7 +40,7 @@ async function load(changed = null) {
   const numeric = metrics.filter((key) => runs.some((run) => typeof run.summary[key] === "number"));
   await analysis.set({ runs, knobs, metrics: numeric });
   curves.set(runs, metrics);
-  const coming = curves.load(changed ?? new Set());
+  const coming = curves.load(changed);
   $("#side-by-side").hidden = !few;
   if (few) comparer.draw(answer);
   table.set({ runs, knobs, metrics, own: curves.first.map((key) => ({ key })) });

@@ -4,9 +4,11 @@ import { $, h, axisFor, chartControls, offerTokens } from "./dom.js";
 import { curves } from "./api.js";
 import { CurveChart, hover, onHover } from "./curves.js";
 import { formatterOf, tickFormatterOf } from "./format.js";
+import { grouped } from "./groups.js";
 import { recall, remember } from "./memory.js";
 import { isShown, onSelect, selected } from "./selection.js";
 import { runAddress, swatch } from "./table.js";
+import { styleOf } from "./theme.js";
 
 const PREFERRED = ["validation/loss", "train/loss", "interpolate/exact_match", "extrapolate/exact_match"];
 const FIRST = 4;
@@ -59,6 +61,20 @@ export class CurvePanel {
     return runs.slice(-MOST_RUNS);
   }
 
+  /** Draws the runs of one value as one curve: {name, value: run => text}; null draws every run. */
+  setGroup(group) {
+    if (!group && !this.group) return;
+    this.group = group;
+    this.draw();
+  }
+
+  /** Name of its group by run, and the places of the groups' colours. */
+  groups() {
+    const names = new Map(this.shown().map((run) => [run.id, `${this.group.name} ${this.group.value(run)}`]));
+    const order = [...new Set(names.values())].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    return { names, places: new Map(order.map((name, place) => [name, place])) };
+  }
+
   /** Fetches what is not here yet, and the runs in `changed`; everything for null. */
   async load(changed) {
     const keys = [...this.chosen];
@@ -84,6 +100,7 @@ export class CurvePanel {
 
   draw() {
     this.drawLegend();
+    const groups = this.group && this.groups();
     for (const [key, chart] of this.charts)
       if (!this.chosen.has(key)) {
         chart.destroy();
@@ -99,7 +116,8 @@ export class CurvePanel {
         const found = this.points.get(`${key}\n${id}`);
         return found ? [{ id, label, color, dash, x: found.x, y: found.y }] : [];
       });
-      this.charts.get(key).set(series, { ...this.settings });
+      const drawn = groups ? grouped(series, (id) => groups.names.get(id), groups.places) : series;
+      this.charts.get(key).set(drawn, { ...this.settings });
     }
   }
 
@@ -107,6 +125,7 @@ export class CurvePanel {
     const runs = this.shown();
     const parts =
       this.legend?.(runs) ??
+      this.groupLegend() ??
       (runs.length > LEGEND_RUNS
         ? [h("span", { class: "muted" }, `${runs.length} runs`)]
         : runs.map((run) =>
@@ -125,6 +144,24 @@ export class CurvePanel {
             ),
           ));
     $("#legend").replaceChildren(...parts);
+  }
+
+  groupLegend() {
+    if (!this.group) return null;
+    const { names, places } = this.groups();
+    const count = (name) => [...names.values()].filter((one) => one === name).length;
+    return [
+      ...[...places].map(([name, place]) =>
+        h(
+          "span",
+          { class: "of-group", mouseenter: () => hover(`group ${name}`), mouseleave: () => hover(null) },
+          swatch(styleOf(place)),
+          `${name} `,
+          h("span", { class: "muted" }, String(count(name))),
+        ),
+      ),
+      h("span", { class: "muted" }, "mean, between lowest and highest"),
+    ];
   }
 
   drawChoices() {

@@ -12,7 +12,8 @@ export function plotSettings(chart, longest, hover) {
   const ink = css("ink-2");
   const grid = { stroke: css("grid"), width: 1 };
   const font = `11px ${css("font")}`;
-  const { x, log, xLabel, yRange, xRange } = chart.options;
+  const { log } = chart;
+  const { x, xLabel, yRange, xRange } = chart.options;
   const start = (range, low, high) => [range?.[0] ?? low, range?.[1] ?? high];
   const time = x === "time";
   return {
@@ -33,15 +34,18 @@ export function plotSettings(chart, longest, hover) {
     },
     series: [
       {},
-      ...chart.series.map((one) => ({
+      ...chart.lines.map((one) => ({
         label: one.label,
-        stroke: one.color,
-        width: chart.series.length > 40 ? 1 : 1.6,
+        stroke: one.bound ? "transparent" : one.color,
+        width: one.bound ? 0 : chart.series.length > 40 ? 1 : 1.6,
         dash: one.dash,
         spanGaps: false,
-        points: { show: longest < 40, size: 5, fill: one.color, stroke: one.color },
+        points: { show: longest < 40 && !one.bound, size: 5, fill: one.color, stroke: one.color },
       })),
     ],
+    bands: chart.lines.flatMap((one, i) =>
+      one.bound === "high" ? [{ series: [i + 1, i + 2], fill: `color-mix(in srgb, ${one.color} 16%, transparent)` }] : [],
+    ),
     axes: [
       {
         stroke: ink,
@@ -77,7 +81,7 @@ export function plotSettings(chart, longest, hover) {
     hooks: {
       setSeries: [
         (u, i) => {
-          if (!chart.quiet) hover(i === null ? null : chart.series[i - 1]?.id);
+          if (!chart.quiet) hover(i === null ? null : chart.lines[i - 1]?.id);
         },
       ],
       setCursor: [(u) => chart.showTip(u)],

@@ -2,11 +2,13 @@
 
 /* global uPlot */
 import { h } from "./dom.js";
+import { recall, remember } from "./memory.js";
 import { nearest, plotSettings } from "./curve_settings.js";
 import { number, tick, duration } from "./format.js";
 import { css } from "./theme.js";
 
 const HEIGHT = 210;
+const LARGE = 460;
 const hovering = new EventTarget();
 
 /** Marks one run in every chart, table and graph of the page; null for none. */
@@ -61,6 +63,7 @@ export class CurveChart {
       "figure",
       { class: "chart" },
       title ? h("figcaption", { title }, title) : null,
+      title ? this.tools(title, height) : null,
       this.key,
       this.body,
       this.tip,
@@ -73,8 +76,36 @@ export class CurveChart {
     onHover((run) => this.focus(run));
   }
 
+  /** A switch of its own to a logarithmic axis, which is remembered, and one that makes it large. */
+  tools(title, height) {
+    const button = (label, words, on, click) =>
+      h("button", { type: "button", "aria-label": `${words}: ${title}`, title: words, "aria-pressed": String(on), click }, label);
+    const name = `logarithmic ${title}`;
+    this.ownLog = recall(name, false);
+    const log = button("log", "Logarithmic axis", this.ownLog, () => {
+      this.ownLog = !this.ownLog;
+      remember(name, this.ownLog);
+      log.setAttribute("aria-pressed", String(this.ownLog));
+      this.set(this.given, this.options);
+    });
+    const large = button("⤢", "Large", false, () => enlarge(this.height === height));
+    const enlarge = (on) => {
+      this.height = on ? LARGE : height;
+      this.root.classList.toggle("large", on);
+      large.setAttribute("aria-pressed", String(on));
+      this.body.style.minHeight = `${this.height}px`;
+      this.plot?.setSize({ width: this.body.clientWidth, height: this.height });
+    };
+    return h("span", { class: "chart-tools" }, log, large);
+  }
+
+  get log() {
+    return Boolean(this.options.log || this.ownLog);
+  }
+
   /** series: [{id, label, color, dash, x, y}]; options: {x: "step" | "time", xLabel, log, smoothing, key, ranges}. */
   set(series, options = {}) {
+    this.given = series;
     this.series = series.filter((one) => one.x.length);
     this.options = options;
     this.dirty = true;
@@ -85,6 +116,7 @@ export class CurveChart {
     if (!this.dirty || !this.body.clientWidth) return;
     this.dirty = false;
     this.drawKey();
+    this.lines = this.series.flatMap((one) => [one, ...bounds(one)]);
     const longest = Math.max(0, ...this.series.map((one) => one.x.length));
     this.root.dataset.points = this.series.reduce((sum, one) => sum + one.x.length, 0);
     if (longest <= 1) {
@@ -92,8 +124,9 @@ export class CurveChart {
       return this.drawValues();
     }
     const shape = JSON.stringify([
-      this.series.map((one) => [one.id, one.label, one.color, longest < 40]),
+      this.lines.map((one) => [one.id, one.label, one.color, longest < 40]),
       this.options,
+      this.log,
       css("ink"),
     ]);
     const data = this.join();
@@ -130,8 +163,8 @@ export class CurveChart {
   }
 
   join() {
-    const log = this.options.log;
-    const tables = this.series.map((one) => {
+    const { log } = this;
+    const tables = this.lines.map((one) => {
       const y = smooth(one.y, this.options.smoothing);
       // null is a gap (NaN, or no logarithm); where a run has no point at another's x, join leaves undefined.
       return [one.x, Array.from(y, (v) => (Number.isFinite(v) && !(log && v <= 0) ? v : null))];
@@ -187,9 +220,9 @@ export class CurveChart {
       this.tip.hidden = true;
       return;
     }
-    const rows = this.series
+    const rows = this.lines
       .map((one, i) => ({ one, at: nearest(u.data[i + 1], idx), i: i + 1 }))
-      .filter((row) => row.at !== null && u.series[row.i].show)
+      .filter((row) => !row.one.bound && row.at !== null && u.series[row.i].show)
       .map((row) => ({
         ...row,
         y: u.data[row.i][row.at],
@@ -215,6 +248,7 @@ export class CurveChart {
           h("i", { style: { background: one.color } }),
           h("span", { class: "name" }, one.label),
           h("b", {}, this.format(y)),
+          one.low ? h("span", {}, this.between(one, at)) : null,
         ),
       ),
     );
@@ -229,9 +263,15 @@ export class CurveChart {
     this.tip.style.top = `${Math.max(0, plot.top - box.top + 4)}px`;
   }
 
+  /** What the members of a group have at `x`: lowest to highest. */
+  between({ x, low, high }, at) {
+    const place = x.indexOf(at);
+    return place < 0 ? "" : `${this.format(low[place])} to ${this.format(high[place])}`;
+  }
+
   focus(run) {
     if (!this.plot || !this.visible) return;
-    const i = run === null ? null : this.series.findIndex((one) => one.id === run) + 1;
+    const i = run === null ? null : this.lines.findIndex((one) => one.id === run) + 1;
     if (i === 0) return;
     this.quiet = true;
     this.plot.setSeries(i, { focus: true }, false);
@@ -252,6 +292,10 @@ export class CurveChart {
     this.root.remove();
   }
 }
+
+/** The edges of a group's band, as lines without ink. */
+const bounds = (one) =>
+  one.low ? ["high", "low"].map((edge) => ({ ...one, id: `${one.id} ${edge}`, y: one[edge], bound: edge })) : [];
 
 /** Exponential moving average, started without bias (as Adam's), so that the first points are not pulled to zero. */
 export function smooth(values, weight) {

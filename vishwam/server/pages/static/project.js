@@ -25,6 +25,7 @@ const table = new RunsTable($("#runs"), $("#run-tools"), {
     left = runs;
     if (answer) drawCurves(new Set());
   },
+  onGroup: (group) => curves.setGroup(group),
 });
 
 const sweepColumn = {
@@ -39,7 +40,7 @@ const sweepColumn = {
 async function load(changed = null) {
   answer = await json("runs");
   draw();
-  await drawCurves(changed ?? new Set());
+  await drawCurves(changed);
 }
 
 function draw() {

@@ -7,7 +7,7 @@ import { CustomChart } from "./custom.js";
 import { copyable, filesTable } from "./files.js";
 import { drawMedia, fileAddress, isTable, onItsWay } from "./media.js";
 import { RunCharts } from "./run_charts.js";
-import { pairs, runAddress } from "./table.js";
+import { pairs, runAddress, saysMore } from "./table.js";
 import { number, bytes, duration, ago, text, formatterOf } from "./format.js";
 import { onThemeChange } from "./theme.js";
 import "./times.js";
@@ -39,7 +39,7 @@ function drawHead() {
   $("#state").replaceChildren(badge(run.state, run.early));
   $("#acts").replaceChildren(...(run.live ? [stopButton()] : []));
   $("#facts").textContent = [
-    run.label === run.name ? null : run.label,
+    saysMore(run) ? run.label : null,
     `${duration(run.runtime)}`,
     `started ${ago(run.created)}`,
     run.summary._step === undefined ? null : `${number(run.summary["train/step"] ?? run.summary._step)} steps`,

@@ -18,9 +18,12 @@ const MOST_COMPARED = 8;
 const FACTS = ["group", "job_type", "host", "user", "tags"];
 
 export class RunsTable {
-  /** Builds itself inside `host` under `tools`. `onFilter(runs)`: the ones that are left. */
-  constructor(host, tools, { name, title = "Run", empty, sort = null, down = false, onFilter = () => {} }) {
-    Object.assign(this, { tools, name, title, onFilter, runs: [], own: [] });
+  /**
+   * Builds itself inside `host` under `tools`. `onFilter(runs)`: the ones that are left; `onGroup(group)`: {name, value:
+   * run => text} or null, before they are drawn.
+   */
+  constructor(host, tools, { name, title = "Run", empty, sort = null, down = false, onFilter = () => {}, onGroup = () => {} }) {
+    Object.assign(this, { tools, name, title, onFilter, onGroup, runs: [], own: [] });
     const kept = recall(`table of ${name}`, {});
     Object.assign(this, { filter: "", shown: null, group: "", sort, down, ...kept });
     this.table = new SortedTable(host, {
@@ -103,6 +106,8 @@ export class RunsTable {
     const rows = many ? runs.map((run) => ({ ...run, label: run.name })) : runs;
     const group = this.group ? { name: this.group, value: (run) => fact(fieldOf(run, this.group)) } : null;
     this.table.empty = this.runs.length ? "No run passes the filter." : this.table.empty;
+    if (this.grouping !== this.group) this.onGroup(group);
+    this.grouping = this.group;
     this.table.set(rows, columns, group);
     this.drawColumns();
     this.drawGroups();

@@ -21,6 +21,7 @@ const trials = new RunsTable($("#trials"), $("#trial-tools"), {
   name,
   title: "Trial",
   empty: "No trial yet. Start an agent and trials appear here.",
+  onGroup: (group) => curves.setGroup(group),
 });
 
 const goalOf = (key) =>
@@ -213,6 +214,7 @@ function drawAgents() {
 }
 
 function legend(runs) {
+  if (curves.group) return null;
   if (answer.runs.length <= MANY_RUNS) return null;
   return [
     h("span", { class: "muted" }, `${runs.length} trials · ${analysis.metric}: worse`),

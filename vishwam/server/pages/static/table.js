@@ -197,6 +197,9 @@ export function compare(a, b, down) {
 export const swatch = (run) =>
   h("i", { class: run.dash ? "swatch dashed" : "swatch", style: { background: run.color, color: run.color } });
 
+/** A name like `position=place steps=9` says what the label does. */
+export const saysMore = (run) => run.label !== run.name && !run.name.split(" ").every((word) => word.includes("="));
+
 /** Columns every table of runs starts and ends with. */
 export const nameColumn = (best, title = "Trial") => ({
   name: title,
@@ -206,7 +209,7 @@ export const nameColumn = (best, title = "Trial") => ({
       "a",
       { class: "run", href: runAddress(run.id), title: run.name },
       swatch(run),
-      h("span", {}, run.label, run.label === run.name ? null : h("small", {}, run.name)),
+      h("span", {}, run.label, saysMore(run) ? h("small", {}, run.name) : null),
       run.id === best ? h("span", { class: "star", title: "Best so far" }, "best") : null,
     ),
 });
