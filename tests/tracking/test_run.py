@@ -25,6 +25,7 @@ run = tracking.start("one")
 
 def evaluate(step, best):
     evaluation = {"step": step, "questions": 8, "validation/loss": 1 / step}
+    evaluation |= {f"exact_match/interpolate/module_{number}": 0.5 for number in range(120)}
     (folder / str(step) / "evaluation.json").write_text(json.dumps(evaluation))
     run.checkpoint(folder / str(step), step, best, evaluation)
 

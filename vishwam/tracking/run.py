@@ -122,7 +122,9 @@ class Run:
 
     def checkpoint(self, folder: Path, step: int, best: bool, metadata: Mapping[str, Any]) -> None:
         """Uploads a step's folder, with what lies beside it, in the background."""
-        artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=dict(metadata))
+        # W&B takes at most 100 keys; what single sets came to is in the folder's evaluation.json.
+        headlines = {name: value for name, value in metadata.items() if name.count("/") < 2}
+        artifact = wandb.Artifact(f"checkpoint-{self.id}", type="model", metadata=headlines)
         artifact.add_dir(str(folder))
         artifact.add_dir(str(folder.parent / "tokenizer"), name="tokenizer")
         for name in ("config.gin", "operative_config.gin"):
