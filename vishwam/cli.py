@@ -77,6 +77,13 @@ def parser() -> argparse.ArgumentParser:
         "--html", type=Path, metavar="FILE", help="also write the report as one page that needs no server"
     )
 
+    command("doctor", "what to know before a sweep: devices, memory, JAX, disk, W&B; exit 2 with the remedy", doctor)
+
+    added = command("memory", "the whole course of a run's memory, printed and as a chart", memory)
+    added.add_argument("of", metavar="RUN", help="entity/project/id, or the id alone")
+    added.add_argument("--html", type=Path, metavar="FILE", help="also write a page that needs no server")
+    added.add_argument("--png", type=Path, metavar="FILE", help="also write a picture")
+
     added = command("env", "print the exports with which `wandb` works in this shell", env)
 
     added = command("serve", "run the embedded W&B server in the foreground", serve)
@@ -147,6 +154,19 @@ def report(args: argparse.Namespace) -> int:
         report.export(address, args.html)
     print(address)
     return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    from vishwam import doctor
+
+    return doctor.run()
+
+
+def memory(args: argparse.Namespace) -> int:
+    from vishwam import course, environment
+
+    environment.apply()
+    return course.run(args.of, args.html, args.png)
 
 
 def env(args: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 /* global uPlot */
 import { bytes, duration, tick } from "./format.js";
+import { PHASE_COLORS, drawPhases } from "./phases.js";
 import { css } from "./theme.js";
 
 // Bytes are round in powers of two.
@@ -79,6 +80,9 @@ export function plotSettings(chart, longest, hover) {
       dataIdx: (u, i, index) => nearest(u.data[i], index),
     },
     hooks: {
+      drawClear: chart.options.phases
+        ? [(u) => drawPhases(u, chart.options.phases, PHASE_COLORS, ink, `${11 * devicePixelRatio}px ${css("font")}`)]
+        : [],
       setSeries: [
         (u, i) => {
           if (!chart.quiet) hover(i === null ? null : chart.lines[i - 1]?.id);

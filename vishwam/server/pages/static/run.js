@@ -7,6 +7,7 @@ import { CustomChart } from "./custom.js";
 import { copyable, filesTable } from "./files.js";
 import { drawMedia, fileAddress, isTable, onItsWay } from "./media.js";
 import { RunCharts } from "./run_charts.js";
+import { mountMemory } from "./run_memory.js";
 import { pairs, runAddress, saysMore } from "./table.js";
 import { number, bytes, duration, ago, text, formatterOf } from "./format.js";
 import { onThemeChange } from "./theme.js";
@@ -16,11 +17,13 @@ const HEADLINES = ["interpolate/exact_match", "extrapolate/exact_match", "valida
 const LONG = 200;
 const shownMedia = new Map();
 const charts = new RunCharts();
+const memory = mountMemory();
 let answer = null;
 
 async function load() {
   answer = await json("run", { run: page.run });
   charts.set(answer.metrics, answer.system);
+  memory.set(answer.metrics, answer.run.summary);
   drawHead();
   drawConfig();
   pairs(
