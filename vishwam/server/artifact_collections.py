@@ -5,7 +5,8 @@ import sqlite3
 import time
 from typing import Any
 
-from vishwam.server import filters as run_filters
+from vishwam.server.database import update
+from vishwam.server.filters import matching, ordered
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
 from vishwam.server.queries import check_name, find_project, project_by_id
 from vishwam.server.runs import json_object
@@ -99,13 +100,12 @@ def artifact_types(
 
 @field("Project.artifactType")
 def artifact_type(project: Row, context: Context, name: str) -> Row | None:
-    row = context.one(
+    return context.one(
         "SELECT min(id) AS id, type AS name, min(created_at) AS created_at, project_id FROM artifact_collections "
         "WHERE project_id = ? AND type = ? GROUP BY type",
         project["id"],
         name,
     )
-    return row
 
 
 @field("ArtifactType.id")
@@ -135,8 +135,11 @@ def collections(
         parent["name"] if of_type else None,
         parent["name"] if of_type else None,
     )
-    chosen = run_filters.ordered(run_filters.matching(rows, json_object("filters", filters)), order)
-    return connection([_typed(row) for row in chosen], first, after)
+    return connection([_typed(row) for row in _chosen(rows, filters, order)], first, after)
+
+
+def _chosen(rows: list[Row], filters: str | None, order: str | None) -> list[Row]:
+    return ordered(matching(rows, json_object("filters", filters)), order)
 
 
 # Collections
@@ -202,9 +205,7 @@ def collection_artifacts(
         "ORDER BY memberships.version_index DESC",
         collection["id"],
     )
-    page = connection(
-        run_filters.ordered(run_filters.matching(rows, json_object("filters", filters)), order), first, after
-    )
+    page = connection(_chosen(rows, filters, order), first, after)
     for edge in page["edges"]:
         edge["version"] = f"v{edge['node']['place']}"
     return page
@@ -297,10 +298,8 @@ def update_collection(_: Any, context: Context, input: Row) -> Row:
             db.execute(_MOVE_LINKED, (type_name, collection["id"]))
         if input.get("description") is not None:
             collection["description"] = input["description"]
-        db.execute(
-            "UPDATE artifact_collections SET name = ?, type = ?, description = ?, updated_at = ? WHERE id = ?",
-            (collection["name"], collection["type"], collection["description"], time.time(), collection["id"]),
-        )
+        changes = {name: collection[name] for name in ("name", "type", "description")}
+        update(db, "artifact_collections", collection["id"], {**changes, "updated_at": time.time()})
     context.store.changes.publish(collection["project_id"], 0)
     return {"artifact_collection": collection}
 
@@ -323,10 +322,8 @@ def _change_tags(context: Context, input: Row, added: list[str], removed: list[s
             raise Refused(404, f"no collection {input['artifactCollectionName']}")
         tags = [tag for tag in json.loads(collection["tags_json"]) if tag not in removed]
         tags += [tag for tag in dict.fromkeys(added) if tag not in tags]
-        db.execute(
-            "UPDATE artifact_collections SET tags_json = ?, updated_at = ? WHERE id = ?",
-            (json.dumps(tags), time.time(), collection["id"]),
-        )
+        changes = {"tags_json": json.dumps(tags), "updated_at": time.time()}
+        update(db, "artifact_collections", collection["id"], changes)
     return tags
 
 

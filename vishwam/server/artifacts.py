@@ -7,6 +7,7 @@ from typing import Any
 
 from vishwam.server.artifact_collections import collection_by_id, find_collection, membership_row
 from vishwam.server.artifact_fields import artifact_by_id
+from vishwam.server.database import insert, update
 from vishwam.server.files import check_path
 from vishwam.server.graphql import Context, Row, field, global_id, row_id
 from vishwam.server.queries import check_name, find_project, make_project
@@ -30,13 +31,9 @@ def _make_collection(context: Context, project: Row, kind: str, type_name: str, 
     check_name("artifact", name)
     check_name("artifact type", type_name)
     now = time.time()
-    row_number = context.db.execute(
-        "INSERT INTO artifact_collections (project_id, kind, type, name, created_at, updated_at) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (project["id"], kind, type_name, name, now, now),
-    ).lastrowid
-    assert row_number is not None
-    return collection_by_id(context, row_number)
+    row = {"project_id": project["id"], "kind": kind, "type": type_name, "name": name}
+    number = insert(context.db, "artifact_collections", {**row, "created_at": now, "updated_at": now})
+    return collection_by_id(context, number)
 
 
 def _set_alias(db: sqlite3.Connection, collection_id: int, alias: str, artifact_id: int) -> None:
@@ -93,9 +90,7 @@ def create_artifact(_: Any, context: Context, input: Row) -> Row:
             "created_at": now,
             "updated_at": now,
         }
-        marks = ", ".join("?" * len(row))
-        db.execute(f"INSERT INTO artifacts ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
-        return {"artifact": context.one("SELECT * FROM artifacts WHERE id = last_insert_rowid()")}
+        return {"artifact": context.one("SELECT * FROM artifacts WHERE id = ?", insert(db, "artifacts", row))}
 
 
 def _same(context: Context, collection: Row, input: Row) -> Row | None:
@@ -125,16 +120,14 @@ def _same(context: Context, collection: Row, input: Row) -> Row | None:
 def create_manifest(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
         artifact = artifact_by_id(context, input["artifactID"])
-        number = db.execute(
-            "INSERT INTO manifests (artifact_id, base_artifact_id, name, type, digest) VALUES (?, ?, ?, ?, ?)",
-            (
-                artifact["id"],
-                row_id("Artifact", input.get("baseArtifactID")),
-                input["name"],
-                input.get("type") or "FULL",
-                input["digest"],
-            ),
-        ).lastrowid
+        row = {
+            "artifact_id": artifact["id"],
+            "base_artifact_id": row_id("Artifact", input.get("baseArtifactID")),
+            "name": input["name"],
+            "type": input.get("type") or "FULL",
+            "digest": input["digest"],
+        }
+        number = insert(db, "manifests", row)
     return {"artifact_manifest": _manifest(context, number)}
 
 
@@ -177,15 +170,15 @@ def commit(_: Any, context: Context, input: Row) -> Row:
         db.executemany("INSERT OR REPLACE INTO artifact_files VALUES (?, ?, ?, ?, ?, ?)", rows)
         blob = context.store.blob_from_bytes(json.dumps(manifest).encode())
         collection_id, now = artifact["collection_id"], time.time()
-        version = context.value(
-            "SELECT coalesce(max(version_index) + 1, 0) FROM memberships WHERE collection_id = ?", collection_id
-        )
-        db.execute(
-            "UPDATE artifacts SET state = 'COMMITTED', version_index = ?, size = ?, file_count = ?, "
-            "manifest_sha256 = ?, updated_at = ? WHERE id = ?",
-            (version, sum(row[3] for row in rows), len(rows), blob.sha256, now, artifact["id"]),
-        )
-        _join(db, collection_id, artifact["id"], version, now)
+        changes = {
+            "state": "COMMITTED",
+            "version_index": _join(db, collection_id, artifact["id"], now),
+            "size": sum(row[3] for row in rows),
+            "file_count": len(rows),
+            "manifest_sha256": blob.sha256,
+            "updated_at": now,
+        }
+        update(db, "artifacts", artifact["id"], changes)
         for alias in ("latest", *json.loads(artifact["aliases_json"])):
             _set_alias(db, collection_id, alias, artifact["id"])
         db.execute("DELETE FROM manifests WHERE artifact_id = ?", (artifact["id"],))
@@ -194,12 +187,14 @@ def commit(_: Any, context: Context, input: Row) -> Row:
     return {"artifact": committed}
 
 
-def _join(db: sqlite3.Connection, collection_id: int, artifact_id: int, version: int, now: float) -> None:
-    db.execute(
-        "INSERT INTO memberships (collection_id, artifact_id, version_index, created_at) VALUES (?, ?, ?, ?)",
-        (collection_id, artifact_id, version, now),
-    )
-    db.execute("UPDATE artifact_collections SET updated_at = ? WHERE id = ?", (now, collection_id))
+def _join(db: sqlite3.Connection, collection_id: int, artifact_id: int, now: float) -> int:
+    """The artifact's version in the collection, the next one."""
+    query = "SELECT coalesce(max(version_index) + 1, 0) FROM memberships WHERE collection_id = ?"
+    version = db.execute(query, (collection_id,)).fetchone()[0]
+    row = {"collection_id": collection_id, "artifact_id": artifact_id, "version_index": version, "created_at": now}
+    insert(db, "memberships", row)
+    update(db, "artifact_collections", collection_id, {"updated_at": now})
+    return version
 
 
 def _merged_manifest(context: Context, artifact: Row) -> Row:
@@ -260,7 +255,7 @@ def use(_: Any, context: Context, input: Row) -> Row:
 
 
 @field("Mutation.updateArtifact")
-def update(_: Any, context: Context, input: Row) -> Row:
+def update_artifact(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
         artifact = artifact_by_id(context, input["artifactID"])
         changes: Row = {"updated_at": time.time()}
@@ -275,8 +270,7 @@ def update(_: Any, context: Context, input: Row) -> Row:
         kept = [name for name in json.loads(artifact["tags_json"]) if name not in removed]
         added = [name for name in _tags(input.get("tagsToAdd")) if name not in kept]
         changes["tags_json"] = json.dumps(kept + added)
-        assignments = ", ".join(f"{column} = ?" for column in changes)
-        db.execute(f"UPDATE artifacts SET {assignments} WHERE id = ?", (*changes.values(), artifact["id"]))
+        update(db, "artifacts", artifact["id"], changes)
         if input.get("aliases") is not None:
             db.execute(
                 "DELETE FROM aliases WHERE collection_id = ? AND artifact_id = ?",
@@ -333,10 +327,7 @@ def link(_: Any, context: Context, input: Row) -> Row:
             context, project, "portfolio", source["type"], input.get("artifactPortfolioName") or ""
         )
         if membership_row(context, portfolio["id"], artifact["id"]) is None:
-            version = context.value(
-                "SELECT coalesce(max(version_index) + 1, 0) FROM memberships WHERE collection_id = ?", portfolio["id"]
-            )
-            _join(db, portfolio["id"], artifact["id"], version, time.time())
+            _join(db, portfolio["id"], artifact["id"], time.time())
         for alias in ("latest", *(alias["alias"] for alias in input.get("aliases") or [])):
             _set_alias(db, portfolio["id"], alias, artifact["id"])
         membership = membership_row(context, portfolio["id"], artifact["id"]) or {}

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vishwam.errors import BadInput
-from vishwam.server.store import connect
+from vishwam.server.database import connect
 
 
 def write(folder: Path, target: Path) -> str:

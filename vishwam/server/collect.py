@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vishwam.errors import BadInput
 from vishwam.server.backup import holding
-from vishwam.server.store import connect, immediate
+from vishwam.server.database import connect, immediate
 from vishwam.server.users import beside
 
 # An upload may have reached the disk and not yet its run.

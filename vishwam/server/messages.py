@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vishwam.server import history, hyperband, trials
+from vishwam.server.database import update
 from vishwam.server.web import Refused
 
 Names = tuple[str, str, str]  # entity, project, run
@@ -49,7 +50,7 @@ class Memory:
         return run
 
     def write(self, db: sqlite3.Connection, run: Run, changes: dict[str, Any]) -> None:
-        db.execute(_update(tuple(changes)), (*changes.values(), run["id"]))
+        update(db, "runs", run["id"], changes)
         for column, value in changes.items():
             if column in run:
                 run[column] = value
@@ -58,11 +59,6 @@ class Memory:
     def forget(self) -> None:
         """A transaction was undone."""
         self._runs.clear()
-
-
-@functools.cache
-def _update(columns: tuple[str, ...]) -> str:
-    return f"UPDATE runs SET {', '.join(f'{column} = ?' for column in columns)} WHERE id = ?"
 
 
 def receive(db: sqlite3.Connection, memory: Memory, names: Names, message: Any) -> tuple[Run, bool]:

@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+from vishwam.server.database import insert
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
 from vishwam.server.web import Refused
 
@@ -173,9 +174,7 @@ def make_project(context: Context, entity_name: str | None, name: str | None) ->
         check_name("project", name)
         if context.value("SELECT 1 FROM users WHERE name = ?", entity_name) is None:
             raise Refused(404, f"no entity {entity_name!r} on this server")
-        context.db.execute(
-            "INSERT INTO projects (entity, name, created_at) VALUES (?, ?, ?)", (entity_name, name, time.time())
-        )
+        insert(context.db, "projects", {"entity": entity_name, "name": name, "created_at": time.time()})
         project = find_project(context, entity_name, name)
     assert project is not None
     return project

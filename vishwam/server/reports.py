@@ -4,6 +4,7 @@ import json
 import time
 from typing import Any
 
+from vishwam.server.database import insert, update
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
 from vishwam.server.queries import check_name, make_project, project_by_id
 from vishwam.server.runs import new_name
@@ -87,8 +88,7 @@ def upsert_view(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
         known = row_id("View", _padded(input["id"])) if input.get("id") else None
         if known is not None:
-            assignments = ", ".join(f"{column} = ?" for column in changes)
-            if not db.execute(f"UPDATE views SET {assignments} WHERE id = ?", (*changes.values(), known)).rowcount:
+            if not update(db, "views", known, changes):
                 raise Refused(404, "no such report")
         else:
             project = make_project(context, input.get("entityName"), input.get("projectName"))
@@ -101,8 +101,7 @@ def upsert_view(_: Any, context: Context, input: Row) -> Row:
                 "created_at": changes["updated_at"],
                 **changes,
             }
-            marks = ", ".join("?" * len(row))
-            known = db.execute(f"INSERT INTO views ({', '.join(row)}) VALUES ({marks})", tuple(row.values())).lastrowid
+            known = insert(db, "views", row)
         found = context.one("SELECT * FROM views WHERE id = ?", known) or {}
     context.store.changes.publish(found["project_id"], 0)
     return {"view": found, "inserted": not input.get("id")}
@@ -134,12 +133,7 @@ def create_custom_chart(_: Any, context: Context, input: Row) -> Row:
             raise Refused(404, f"no entity {entity!r} on this server")
         known = context.one("SELECT * FROM custom_charts WHERE entity = ? AND name = ?", entity, name)
         if known is None:
-            values = (entity, name, *made.values(), time.time())
-            db.execute(
-                "INSERT INTO custom_charts (entity, name, display_name, type, access, spec_json, created_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                values,
-            )
+            insert(db, "custom_charts", {"entity": entity, "name": name, **made, "created_at": time.time()})
         elif any(known[column] != value for column, value in made.items()):
             raise Refused(409, f"there is another chart {entity}/{name}; give this one a name of its own")
     return {"chart": {"id": f"{entity}/{name}"}}

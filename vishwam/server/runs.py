@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from vishwam.server import branches
+from vishwam.server.database import insert, update
 from vishwam.server.graphql import Context, Row, field, row_id
 from vishwam.server.queries import check_name, find_project, make_project
 from vishwam.server.web import Refused
@@ -106,11 +107,7 @@ def insert_run(context: Context, project: Row, name: str, state: str, **columns:
     }
     if context.value("SELECT 1 FROM runs WHERE project_id = ? AND name = ?", project["id"], name):
         raise Refused(409, f"run {name} was deleted")
-    marks = ", ".join("?" * len(row))
-    context.db.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
-    found = run_of(context, project, name)
-    assert found is not None
-    return found
+    return context.one("SELECT * FROM runs WHERE id = ?", insert(context.db, "runs", row)) or {}
 
 
 def json_object(what: str, text: str | None) -> dict[str, Any]:
@@ -171,8 +168,7 @@ def upsert_bucket(_: Any, context: Context, input: Row) -> Row:
                 {**json.loads(changes["config_json"]), **json.loads(run["suggestion_json"])}
             )
         if changes:
-            assignments = ", ".join(f"{column} = ?" for column in changes)
-            db.execute(f"UPDATE runs SET {assignments} WHERE id = ?", (*changes.values(), run["id"]))
+            update(db, "runs", run["id"], changes)
         run = context.one("SELECT * FROM runs WHERE id = ?", run["id"]) or {}
     context.store.changes.publish(run["project_id"], run["id"])
     return {"bucket": run, "inserted": inserted}
@@ -233,9 +229,7 @@ def update_run_state(_: Any, context: Context, input: Row) -> Row:
 def alert(_: Any, context: Context, input: Row) -> Row:
     with context.store.transaction() as db:
         run = required_run(context, input["entityName"], input["projectName"], input["runName"])
-        db.execute(
-            "INSERT INTO alerts (run_id, title, text, severity, created_at) VALUES (?, ?, ?, ?, ?)",
-            (run["id"], input["title"], input["text"], input.get("severity") or "INFO", time.time()),
-        )
+        row = {"run_id": run["id"], "title": input["title"], "text": input["text"]}
+        insert(db, "alerts", {**row, "severity": input.get("severity") or "INFO", "created_at": time.time()})
     context.store.changes.publish(run["project_id"], run["id"])
     return {"success": True}

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from vishwam.errors import BadInput
+from vishwam.server.database import connect, immediate
 
 SCHEMA_VERSION = 9
 # Version -> what brings a folder of the version before it there; schema.sql is always the newest.
@@ -71,7 +72,6 @@ _MIGRATIONS = {
 DEFAULT_USER = "local"
 WRITE_BACK_SECONDS = 0.5
 LOG_PAGES = 16_384  # of 4 KB
-BUSY_SECONDS = 30.0  # another process holds the writer's place for moments only: a new user, a batch of collected blobs
 # What a data folder may hold before its database: a folder with anything else is somebody else's.
 _OWN = {"lock", "starting", "server.log", "server.json", "server.json.new", "api_key", "api_key.new", "blobs"}
 
@@ -335,17 +335,6 @@ def insert_key(db: sqlite3.Connection, user_id: int, key: str, description: str)
     )
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection that writes; rows as sqlite3.Row. Transactions are begun by hand."""
-    db = sqlite3.connect(
-        path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=512
-    )
-    db.row_factory = sqlite3.Row
-    for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-32000"):
-        db.execute(f"PRAGMA {pragma}")
-    return db
-
-
 async def _in_thread(act: Callable[[], Any]) -> Any:
     """Like asyncio.to_thread; cancelled, it waits for the act, so that nothing is closed under it."""
     work = asyncio.ensure_future(asyncio.to_thread(act))
@@ -353,20 +342,6 @@ async def _in_thread(act: Callable[[], Any]) -> Any:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         await work
-        raise
-
-
-@contextlib.contextmanager
-def immediate(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """BEGIN IMMEDIATE .. COMMIT; rolled back when the body raises, or the commit itself."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield db
-        db.execute("COMMIT")
-    except BaseException:
-        # On a full disk a COMMIT fails and leaves the transaction open; other errors end it by themselves.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
         raise
 
 

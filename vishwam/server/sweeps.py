@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from vishwam.server import search, sweep_config, trials
+from vishwam.server.database import insert, update
 from vishwam.server.filters import matching
 from vishwam.server.graphql import Context, Row, connection, field, global_id, row_id
 from vishwam.server.queries import make_project, project_by_id
@@ -44,18 +45,20 @@ def _insert(context: Context, input: Row, config: Row) -> int:
         context, input.get("entityName") or config.get("entity"), input.get("projectName") or config.get("project")
     )
     now = time.time()
-    values = (
-        project["id"], new_name(), input.get("displayName") or config.get("name"),
-        input.get("description") or config.get("description"), input["config"], json.dumps(config),
-        config["method"], input.get("state") or "PENDING", _grid_size(config), now, now,
-    )  # fmt: skip
-    made = context.db.execute(
-        "INSERT INTO sweeps (project_id, name, display_name, description, config, config_json, method, state, "
-        "grid_size, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        values,
-    )
-    assert made.lastrowid is not None
-    return made.lastrowid
+    row = {
+        "project_id": project["id"],
+        "name": new_name(),
+        "display_name": input.get("displayName") or config.get("name"),
+        "description": input.get("description") or config.get("description"),
+        "config": input["config"],
+        "config_json": json.dumps(config),
+        "method": config["method"],
+        "state": input.get("state") or "PENDING",
+        "grid_size": _grid_size(config),
+        "created_at": now,
+        "updated_at": now,
+    }
+    return insert(context.db, "sweeps", row)
 
 
 def _grid_size(config: Row) -> int | None:
@@ -129,8 +132,7 @@ def _change(context: Context, sweep: Row, input: Row) -> list[str]:
             trials.measure(context.db, sweep["id"], config)
         if config["parameters"] != old["parameters"]:
             trials.place(context.db, sweep["id"], config)
-    assignments = ", ".join(f"{column} = ?" for column in changes)
-    context.db.execute(f"UPDATE sweeps SET {assignments} WHERE id = ?", (*changes.values(), sweep["id"]))
+    update(context.db, "sweeps", sweep["id"], changes)
     return warnings
 
 
@@ -147,10 +149,8 @@ def create_agent(_: Any, context: Context, input: Row) -> Row:
         if sweep_id is None:
             raise Refused(404, f"no sweep {input['sweep']}")
         now = time.time()
-        values = (sweep_id, new_name(), input["host"], now, now)
-        agent_id = db.execute(
-            "INSERT INTO agents (sweep_id, name, host, created_at, heartbeat_at) VALUES (?, ?, ?, ?, ?)", values
-        ).lastrowid
+        row = {"sweep_id": sweep_id, "name": new_name(), "host": input["host"], "created_at": now, "heartbeat_at": now}
+        agent_id = insert(db, "agents", row)
     return {"agent": context.one("SELECT * FROM agents WHERE id = ?", agent_id)}
 
 

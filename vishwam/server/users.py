@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vishwam.errors import BadInput
-from vishwam.server.store import SCHEMA_VERSION, InUse, Store, connect, hash_key, immediate, insert_key, new_key
+from vishwam.server.database import connect, immediate, insert
+from vishwam.server.store import SCHEMA_VERSION, InUse, Store, hash_key, insert_key, new_key
 
 SESSION_SECONDS = 30 * 24 * 3600.0
 _MADE = "made on the command line"
@@ -31,8 +32,7 @@ def add(folder: Path, name: str) -> str:
     with beside(folder) as db, immediate(db):
         if db.execute("SELECT 1 FROM users WHERE lower(name) = lower(?)", (name,)).fetchone():
             raise BadInput(f"there is a user {name} already; --new-key {name} replaces a lost key")
-        user = db.execute("INSERT INTO users (name, created_at) VALUES (?, ?)", (name, time.time())).lastrowid
-        insert_key(db, user or 0, key, _MADE)
+        insert_key(db, insert(db, "users", {"name": name, "created_at": time.time()}), key, _MADE)
     return key
 
 
