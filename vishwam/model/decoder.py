@@ -122,6 +122,19 @@ def init(config: DecoderConfig, key: jax.Array) -> tuple[nnx.GraphDef, Params]:
     return graphdef, nnx.to_pure_dict(state)
 
 
+def graph(config: DecoderConfig) -> nnx.GraphDef:
+    """The graph definition alone, for parameters that come from elsewhere; nothing is computed."""
+    found = []
+
+    def build(key: jax.Array) -> Params:
+        graphdef, params = init(config, key)
+        found.append(graphdef)
+        return params
+
+    jax.eval_shape(build, jax.eval_shape(lambda: jax.random.key(0)))
+    return found[0]
+
+
 def apply(
     graphdef: nnx.GraphDef, params: Params, tokens_BT: jax.Array, segments_BT: jax.Array | None = None
 ) -> jax.Array:
