@@ -1,5 +1,6 @@
 """A trial's memory while it runs: sampled by a thread of its own, which no step ever waits for."""
 
+import collections
 import contextlib
 import logging
 import threading
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 # A trial of minutes is sampled every two seconds, one of days every half minute.
 SHORTEST, LONGEST = 2.0, 30.0
 SAMPLES_WANTED = 500
-# Phases that follow one another faster are sampled as one.
+# Phases that follow one another faster share a sample.
 LEAST_GAP = 0.25
 KEPT = 4000
 # The profile of what JAX holds says something of these.
@@ -51,6 +52,7 @@ class Watch:
         self._profile = profile or device_memory_profile
         self._shortest = shortest
         self._phase = PHASES[0]
+        self._changes: collections.deque[tuple[float, str]] = collections.deque(maxlen=KEPT)
         self._changed = threading.Event()
         self._ending = False
         self._thread: threading.Thread | None = None
@@ -63,6 +65,7 @@ class Watch:
         assert phase in PHASES
         if phase != self._phase:
             self._phase = phase
+            self._changes.append((time.time(), phase))
             self._changed.set()
 
     @contextlib.contextmanager
@@ -105,6 +108,10 @@ class Watch:
             log.exception("memory is no longer sampled")
 
     def _take(self, at: float) -> None:
+        # Those that came and went between two samples, too: each at the time at which it began.
+        while self._changes:
+            when, phase = self._changes.popleft()
+            self._run.log_memory({"_timestamp": when, PHASE: PHASES.index(phase)})
         phase = self._phase
         sample = self._monitor.sample()
         self._run.log_memory({**sample, PHASE: PHASES.index(phase)})

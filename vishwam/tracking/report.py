@@ -35,6 +35,10 @@ OPTIONAL = (
     ("benchmark/", "Benchmarks", "Public test sets, from their official files."),
 )
 SPLITS = ("interpolate", "extrapolate")
+MEMORY_SAID = (
+    "Predicted is what XLA said the compiled step would take, before it ran; measured is the allocator's peak while it "
+    "did, or on a CPU what the process grew by. The largest batch is by proportion: what would have fitted."
+)
 # W&B's grid is 24 columns wide.
 THIRD, HALF, FULL = 8, 12, 24
 
@@ -157,6 +161,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         wr.H1(text="Questions, answers and what the model said"),
         grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
         wr.H1(text="Memory and speed"),
+        *([wr.P(text=MEMORY_SAID), wr.CodeBlock(code=memory, language=None)] if (memory := sweeps.memory_table(trials)) else []),
         grid(*_resources(_on_device(trials))),
         wr.H1(text="Trials side by side"),
         grid(wr.RunComparer(diff_only="split", layout=wr.Layout(0, 0, FULL, 14))),
@@ -357,18 +362,21 @@ def _resources(on_device: bool) -> list[Any]:
     since_start = "RelativeTime(Process)"
     shown = [
         (metrics.TOKENS_PER_SECOND, "Tokens a second", metrics.STEP),
-        (metrics.HOST_RSS, "Host memory of a trial, bytes", since_start),
+        (metrics.HOST_RSS, "Host memory of each trial, bytes", since_start),
         (metrics.HEADROOM, "Memory never used, fraction", since_start),
     ]
-    if on_device:
-        shown += [
-            (metrics.DEVICE_USED, "Device memory in use, bytes", since_start),
-            (metrics.DEVICE_RESERVED, "Device memory kept by its driver, bytes", since_start),
-            (metrics.ALLOCATOR_PEAK, "Peak of the JAX allocator, bytes", since_start),
-        ]
-    return [
-        _curve(name, title, THIRD * (i % 3), 6 * (i // 3), over=over, size=(THIRD, 6))
-        for i, (name, title, over) in enumerate(shown)
+    device = [metrics.DEVICE_USED, metrics.DEVICE_RESERVED, metrics.ALLOCATOR_PEAK] if on_device else []
+    # The phase is no amount of memory: the embedded server's page draws it as bands behind the others.
+    course = wr.LinePlot(
+        title="Memory of the best trial, bytes",
+        x=since_start,
+        y=[*device, metrics.HOST_RSS, metrics.MEMORY_LIMIT, metrics.PHASE],
+        max_runs_to_show=1,
+        smoothing_factor=0.0,
+        layout=wr.Layout(0, 0, FULL, 9),
+    )
+    return [course] + [
+        _curve(name, title, THIRD * i, 9, over=over, size=(THIRD, 6)) for i, (name, title, over) in enumerate(shown)
     ]
 
 

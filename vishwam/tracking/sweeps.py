@@ -8,7 +8,18 @@ import wandb
 
 from vishwam.evaluation.statistics import wilson_interval
 
-from .metrics import EXTRAPOLATE, INTERPOLATE, VALIDATION_LOSS
+from vishwam.sizes import size
+
+from .metrics import (
+    EXTRAPOLATE,
+    HEADROOM,
+    INTERPOLATE,
+    LARGEST_BATCH,
+    MEASURED_PEAK,
+    MEMORY_LIMIT,
+    PREDICTED_PEAK,
+    VALIDATION_LOSS,
+)
 
 SCORES = (INTERPOLATE, EXTRAPOLATE)
 
@@ -84,6 +95,42 @@ def table(trials: Sequence[Trial]) -> str:
         ]
         for trial in trials
     ]
+    return _aligned(head, rows)
+
+
+def memory_table(trials: Sequence[Trial]) -> str:
+    """Predicted and measured peak of each trial's step, the limit, and the largest batch; "" where no trial has any."""
+    known = [trial for trial in trials if PREDICTED_PEAK in trial.summary]
+    if not known:
+        return ""
+    knobs = list(dict.fromkeys(name for trial in trials for name in trial.knobs))
+
+    def cell(trial: Trial, name: str) -> str:
+        value = _number(trial.summary, name, -1.0)
+        return size(value) if value >= 0 else "-"
+
+    def off(trial: Trial) -> str:
+        predicted, measured = (_number(trial.summary, name, 0.0) for name in (PREDICTED_PEAK, MEASURED_PEAK))
+        return f"{measured / predicted - 1:+.0%}" if predicted and measured else "-"
+
+    head = ["trial", *knobs, "predicted", "measured", "off by", "limit", "headroom", "largest batch"]
+    rows = [
+        [
+            trial.id,
+            *(str(trial.knobs.get(name, "")) for name in knobs),
+            cell(trial, PREDICTED_PEAK),
+            cell(trial, MEASURED_PEAK),
+            off(trial),
+            cell(trial, MEMORY_LIMIT),
+            f"{_number(trial.summary, HEADROOM, float('nan')):.0%}",
+            f"{_number(trial.summary, LARGEST_BATCH, 0.0):,.0f}",
+        ]
+        for trial in known
+    ]
+    return _aligned(head, rows)
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

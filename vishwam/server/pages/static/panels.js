@@ -14,6 +14,7 @@ import { importanceTable } from "./importance.js";
 import { Media } from "./media.js";
 import { ShownArtifact } from "./shown_artifact.js";
 import { formatterOf, tickFormatterOf } from "./format.js";
+import { PHASES, phasesOf } from "./phases.js";
 
 const ROW_HEIGHT = 40;
 class LinePlot {
@@ -32,8 +33,11 @@ class LinePlot {
 
   draw({ runs, metrics, points }) {
     const { config } = this;
-    const keys = metricsOf(config, metrics);
+    const named = metricsOf(config, metrics);
     const shown = config.limit ? runs.slice(-config.limit) : runs;
+    // What a trial is at is no curve beside its memory, but what stands behind it.
+    const keys = named.length > 1 ? named.filter((key) => key !== "memory/phase") : named;
+    const at = keys.length < named.length && points.get(this.x)?.get(`${shown.at(-1)?.id}\nmemory/phase`);
     const series = keys.flatMap((key, k) =>
       shown.flatMap((run) => {
         const found = points.get(this.x)?.get(`${run.id}\n${key}`);
@@ -68,6 +72,7 @@ class LinePlot {
       log: config.yLogScale,
       xLog: config.xLogScale,
       key: keys.length > 1,
+      ...(at && shown.length === 1 && { phases: phasesOf(at, PHASES) }),
       smoothing: config.smoothingType === "none" ? 0 : (config.smoothingWeight ?? 0),
       yRange: range(config.yAxisMin, config.yAxisMax),
       xRange: range(config.xAxisMin, config.xAxisMax),
