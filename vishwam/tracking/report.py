@@ -161,7 +161,11 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         wr.H1(text="Questions, answers and what the model said"),
         grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
         wr.H1(text="Memory and speed"),
-        *([wr.P(text=MEMORY_SAID), wr.CodeBlock(code=memory, language=None)] if (memory := sweeps.memory_table(trials)) else []),
+        *(
+            [wr.P(text=MEMORY_SAID), wr.CodeBlock(code=memory, language=None)]
+            if (memory := sweeps.memory_table(trials))
+            else []
+        ),
         grid(*_resources(_on_device(trials))),
         wr.H1(text="Trials side by side"),
         grid(wr.RunComparer(diff_only="split", layout=wr.Layout(0, 0, FULL, 14))),

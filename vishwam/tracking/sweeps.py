@@ -7,7 +7,6 @@ from typing import Any
 import wandb
 
 from vishwam.evaluation.statistics import wilson_interval
-
 from vishwam.sizes import size
 
 from .metrics import (
