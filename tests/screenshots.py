@@ -49,7 +49,9 @@ def browser() -> Iterator[Browser]:
 def settle(page: Page) -> None:
     """Waits until every chart in view has drawn and no request is under way (the stream of changes never ends)."""
     page.wait_for_load_state("load")
-    if page.locator("script[type=module][src*=times]").count() == 0 and page.locator("script[type=module]").count():
+    if page.url.startswith("file:"):
+        page.wait_for_selector("main[data-drawn=yes]", state="attached")
+    elif page.locator("script[type=module][src*=times]").count() == 0 and page.locator("script[type=module]").count():
         page.wait_for_selector("#live.on", state="attached")
     page.wait_for_timeout(400)
 

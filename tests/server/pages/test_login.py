@@ -23,6 +23,8 @@ def test_the_login_refuses_and_lets_in(guarded, page):
     assert "sums" not in page.content()
     for address in (
         "/-/data/runs?entity=local&project=hidden",
+        "/-/data/first?entity=local&project=hidden&sweep=abcd1234",
+        "/-/data/code?entity=local&project=hidden&run=run00000",
         "/-/export/local/hidden/1",
         "/-/files/local/hidden/r/x",
     ):

@@ -124,3 +124,13 @@ def test_the_correlation_of_a_knob_of_words_is_that_of_its_telling_word(maximize
     # Of two words one says as much as the other: the better one is named.
     (row,) = importance(runs[:4], ["position"], {str(i): score for i, score in enumerate(scores)}, maximize)["rows"]
     assert row["value"] == ("rope" if maximize else "place")
+
+
+def test_a_page_asks_for_its_scripts_once(site, page):
+    site.world("asked")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url.rsplit("/", 1)[-1]))
+    page.goto(f"{site.url}/local/asked")
+    page.wait_for_selector("#live.on", state="attached")
+    scripts = [name for name in asked if name.endswith(".js")]
+    assert sorted(scripts) == ["echarts-6.1.0.min.js", "project.page.js", "uplot-1.6.32.min.js"]

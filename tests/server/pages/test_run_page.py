@@ -160,10 +160,10 @@ def test_a_run_is_stopped_from_its_page_and_metrics_are_searched(site, page):
     )
     site.call(world.log, run, [{"train/step": 10, "memory/host_rss": 5e8, "other/x": 1}])
     page.goto(f"{site.url}/local/stopped/runs/r1")
-    until(lambda: page.locator(".chart:visible").count() == 4)
+    until(lambda: page.locator("#groups .chart:visible").count() == 4)
     page.get_by_label("Search metrics").fill("loss")
-    until(lambda: page.locator(".chart:visible").all_inner_texts()[0].startswith("train/loss"))
-    assert page.locator(".chart:visible").count() == 1
+    until(lambda: page.locator("#groups .chart:visible").all_inner_texts()[0].startswith("train/loss"))
+    assert page.locator("#groups .chart:visible").count() == 1
     # Over tokens: the last point stands at 512.
     page.get_by_role("button", name="Tokens").click()
     last = """() => document.querySelector("#groups .chart:not([hidden]) .plot").chart.plot?.data[0].at(-1)"""

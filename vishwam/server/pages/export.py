@@ -16,8 +16,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from vishwam.server.pages import artifacts, code, curves, grids, queries, report, scores, tables
-from vishwam.server.pages.html import SECURITY_HEADERS, STATIC, render_text
+from vishwam.server.pages.html import SECURITY_HEADERS, render_text
 from vishwam.server.pages.importance import importance
+from vishwam.server.pages.scripts import STATIC, bundle, script
 from vishwam.server.store import Store
 
 TABLE_ROWS, CHART_ROWS = 200, 10_000
@@ -25,8 +26,6 @@ CODES = 20
 LARGEST_FILE, LARGEST_FILES = 4 << 20, 32 << 20
 VENDOR = ("uplot-1.6.32.min", "echarts-6.1.0.min")
 _ACCESSOR = re.compile(r"^(config|summary_metrics|summary|run|c)(::?|\.)")
-_IMPORT = re.compile(r'^import (?:\{([^}]*)\} from )?"\./([\w.]+)";$', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?:async function|function|class|const) ([\w$]+)", re.MULTILINE)
 _TIMES = ("_runtime", "_absolute_runtime", "_timestamp")
 
 
@@ -64,8 +63,8 @@ def export(store: Store, db: sqlite3.Connection, project: dict, view: dict, orig
         "grids": grids.page_grids(spec),
         "saved": {"answers": saved.answers, "curves": saved.curves, "files": saved.files},
     }
-    scripts = [_script(STATIC / f"vendor/{name}.js") for name in VENDOR]
-    start = _bundle("report.js")
+    scripts = [script(STATIC / f"vendor/{name}.js") for name in VENDOR]
+    start = bundle("report.js")
     hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (*scripts, start))
     return render_text(
         "export.html",
@@ -82,37 +81,6 @@ def export(store: Store, db: sqlite3.Connection, project: dict, view: dict, orig
         start=Markup(start),
         now=time.time(),
     )
-
-
-def _script(path: Any) -> str:
-    """A script that may stand inside a page: nothing in it ends the element."""
-    return path.read_text().replace("</script", "<\\/script").replace("<!--", "<\\!--")
-
-
-def _bundle(name: str) -> str:
-    """A module and all it imports as one: each inside a function that returns what it exports, in order of need."""
-    done: dict[str, str] = {}
-
-    def add(name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            raise ValueError(f"{name} imports itself, by way of {above}")
-        text = _script(STATIC / name)
-        for _, needed in _IMPORT.findall(text):
-            if needed not in done:
-                add(needed, (*above, name))
-        text = _IMPORT.sub(
-            lambda found: f"const {{{(found[1] or '').replace(' as ', ': ')}}} = {_scope(found[2])};", text
-        )
-        names = ", ".join(_EXPORT.findall(text))
-        text = _EXPORT.sub(lambda found: found[0].removeprefix("export "), text)
-        done[name] = f"const {_scope(name)} = await (async () => {{\n{text}\nreturn {{ {names} }};\n}})();"
-
-    add(name, ())
-    return "\n".join(done.values())
-
-
-def _scope(name: str) -> str:
-    return "in_" + name.removesuffix(".js")
 
 
 def _digest(text: str) -> str:
