@@ -29,6 +29,7 @@ CONFIGURABLES = (
     "vishwam.training.experiment:PackingConfig",
     "vishwam.training.experiment:TokenizerConfig",
     "vishwam.training.optimizer:Knobs",
+    "vishwam.fairness.bias:BiasConfig",
     "vishwam.model.config:DecoderConfig",
     "data_pipelines.modular_math.source:ModularMath",
 )

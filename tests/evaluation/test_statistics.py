@@ -68,18 +68,32 @@ def test_paired_interval_mirrors_and_covers():
 
 def test_clustered_interval_by_hand():
     # Means of templates 1, 3 and 5: 3 and 2 / sqrt(3) x 4.3027.
-    centre, low, high = clustered_interval([0, 2, 3, 3, 3, 5], "aabbbc")
+    centre, low, high = clustered_interval([0, 2, 3, 3, 4, 6], "aabbcc")
     assert centre == 3
     assert high - centre == pytest.approx(2 / math.sqrt(3) * 4.30265, rel=1e-5) and high - centre == centre - low
     assert math.isnan(clustered_interval([1, 2], "aa")[1])
+    assert math.isnan(clustered_interval([1, 2], "ab", "aa")[1])
 
 
-def test_clustered_interval_covers_where_templates_differ():
+def test_two_ways_of_clustering_by_hand():
+    # Rows and columns sum to -4 and 4 about the mean, cells to -4, 0, 0 and 4; of each, G / (G - 1) x squares / 16.
+    centre, low, high = clustered_interval([0, 4, 4, 8], "aabb", "xyxy")
+    variance = (2 * 32 + 2 * 32 - 4 / 3 * 32) / 16
+    assert centre == 4
+    assert high - centre == pytest.approx(12.7062 * math.sqrt(variance), rel=1e-5) and high - centre == centre - low
+
+
+@pytest.mark.parametrize(("of_template", "of_word"), [(0.2, 0.0), (0.2, 0.2), (0.05, 0.2)])
+def test_clustered_interval_covers_where_templates_and_words_differ(of_template, of_word):
     draw = np.random.default_rng(2)
-    hits = 0
+    templates, words = np.repeat(np.arange(10), 20), np.tile(np.arange(20), 10)
+    hits, naive = 0, 0
     for _ in range(500):
-        of_template = draw.normal(0.5, 0.2, size=10)
-        values = (draw.random((10, 20)) < of_template[:, None]).ravel().tolist()
-        _, low, high = clustered_interval(values, np.repeat(np.arange(10), 20).tolist())
+        chance = 0.5 + draw.normal(0, of_template, 10)[templates] + draw.normal(0, of_word, 20)[words]
+        values = (draw.random(200) < chance).astype(float)
+        _, low, high = clustered_interval(values, templates.tolist(), words.tolist())
         hits += low <= 0.5 <= high
-    assert 0.92 < hits / 500 < 0.98
+        low, high = wilson_interval(int(values.sum()), 200)
+        naive += low <= 0.5 <= high
+    assert 0.92 < hits / 500 < 0.99
+    assert naive / 500 < 0.9, "what an interval over all draws would cover"

@@ -10,6 +10,7 @@ from data_pipelines.packing import pack
 from data_pipelines.tokenizer import load_tokenizer, make_character_tokenizer
 from vishwam import check
 from vishwam.errors import BadInput
+from vishwam.fairness.bias import BiasConfig
 from vishwam.model.config import DecoderConfig
 from vishwam.training import loop as training_loop
 from vishwam.training.checkpoint import Checkpoints
@@ -98,6 +99,7 @@ def experiment(packing=UNPACKED, **knobs):
             steps=STEPS, batch_size=8, length_buckets=(12, 120), steps_per_dispatch=4, log_every=4, validate_every=8,
             evaluate_every=16, validation_questions=16, evaluation_questions=4, final_questions=8, max_answer_tokens=8,
         ),
+        bias=BiasConfig(axes=("gender",), templates=2, generations=4),
     )  # fmt: skip
 
 
@@ -244,9 +246,10 @@ def test_divergence_names_the_step_and_stores_nothing(tokenizer, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.isdigit()]
 
 
-def test_damaged_newest_checkpoint_falls_back_to_the_one_before(whole, tokenizer, tmp_path):
+@pytest.mark.parametrize("alarm", [10, 14])  # in the evaluation of 16, the first that is stored, and in that of 24
+def test_damaged_newest_checkpoint_falls_back_to_the_one_before_or_to_the_start(whole, tokenizer, tmp_path, alarm):
     with pytest.raises(Interrupted):
-        train(tokenizer, tmp_path, Journal(), alarm=10)  # 16 is stored with its score, 24 while interrupted
+        train(tokenizer, tmp_path, Journal(), alarm=alarm)
     newest = max(int(path.name) for path in tmp_path.iterdir() if path.name.isdigit())
     for file in (tmp_path / str(newest) / "state").rglob("*"):
         if file.is_file():

@@ -1,7 +1,7 @@
 """Intervals and tests for proportions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -68,19 +68,34 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def clustered_interval(values: Sequence[float], clusters: Sequence) -> tuple[float, float, float]:
-    """Mean over clusters of their means, with its 95% t-interval; NaN bounds where there is but one cluster.
+def clustered_interval(values: Sequence[float], *clusterings: Sequence[Hashable]) -> tuple[float, float, float]:
+    """Mean with its 95% t-interval, values of one cluster going together in any of one or two ways of clustering.
 
-    What is drawn from one template goes together: an interval over all draws would cover far less than it says.
+    With one clustering of equal clusters it is the t-interval of the clusters' means; with two, say templates and the
+    words put into them, variances add as in Cameron, Gelbach and Miller (2011). Degrees of freedom are those of the
+    fewer clusters. An interval over all values, as if independent, would cover far less than it says. Bounds are NaN
+    where there is but one cluster.
     """
-    groups: dict = {}
-    for value, cluster in zip(values, clusters, strict=True):
-        groups.setdefault(cluster, []).append(value)
-    means = np.array([np.mean(group) for group in groups.values()])
-    centre = float(means.mean())
-    if len(means) < 2:
+    centred = np.asarray(values, float)
+    centre = float(centred.mean())
+    centred = centred - centre
+    ways = [list(clustering) for clustering in clusterings]
+    fewest = min(len(set(way)) for way in ways)
+    if fewest < 2:
         return centre, math.nan, math.nan
+    variances = [_variance(centred, way) for way in ways]
+    # Where both go together is in both; an estimate below either of them would be noise.
+    both = _variance(centred, list(zip(*ways, strict=True))) if len(ways) > 1 else 0.0
+    variance = max(*variances, sum(variances) - both) if len(ways) > 1 else variances[0]
     from scipy.special import stdtrit  # Half a second: for those who need it.
 
-    half = float(stdtrit(len(means) - 1, 0.975) * means.std(ddof=1) / math.sqrt(len(means)))
+    half = float(stdtrit(fewest - 1, 0.975) * math.sqrt(variance))
     return centre, centre - half, centre + half
+
+
+def _variance(centred: np.ndarray, clusters: Sequence[Hashable]) -> float:
+    """Of the mean, as the sums of clusters show it."""
+    number: dict[Hashable, int] = {}
+    of = [number.setdefault(cluster, len(number)) for cluster in clusters]
+    sums = np.bincount(of, centred)
+    return float(len(sums) / max(1, len(sums) - 1) * np.sum(sums**2)) / len(centred) ** 2

@@ -16,6 +16,7 @@ from vishwam.tracking.metrics import exact_match as metric_of
 from vishwam.training.step import evaluation_step
 
 from .exact_match import ExactMatch, exact_match, pooled
+from .likelihood import of_texts
 
 SPLITS = ("interpolate", "extrapolate")
 
@@ -62,9 +63,18 @@ class Suite:
             for name, source in (data or self.data).sets(split).items():
                 yield split, name, exact_match(answer, [source[i] for i in range(count)])
 
+    def log_likelihoods(self, params: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        """Of each continuation after its context, in nats."""
+        found = of_texts(self.tokenizer, self.graphdef, params, pairs, self.check)
+        return [likelihood.total for likelihood in found]
+
     def answer(self, params: Any, questions: Sequence[str]) -> list[str]:
         """The model's greedy answer to each question, as text."""
-        prompts = self.tokenizer.encode_batch([f"{question}\n" for question in questions])
+        return self.generate(params, [f"{question}\n" for question in questions], self.max_answer_tokens)
+
+    def generate(self, params: Any, texts: Sequence[str], max_new_tokens: int) -> list[str]:
+        """What greedy decoding writes after each text, up to the end token."""
+        prompts = self.tokenizer.encode_batch(texts)
         # Prompts of a like length share a batch, so little is spent on padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         answers = [""] * len(prompts)
@@ -75,9 +85,7 @@ class Suite:
             tokens_BT = np.full((len(rows), lengths_B.max()), self.tokenizer.pad_id, np.int32)
             for row, i in enumerate(rows):
                 tokens_BT[row, : lengths_B[row]] = prompts[i]
-            said = greedy_decode(
-                self.graphdef, params, tokens_BT, lengths_B, self.max_answer_tokens, self.tokenizer.eos_id
-            )
+            said = greedy_decode(self.graphdef, params, tokens_BT, lengths_B, max_new_tokens, self.tokenizer.eos_id)
             for i, ids in zip(rows, said, strict=True):
                 answers[i] = self.tokenizer.decode(ids.tolist())
         return answers

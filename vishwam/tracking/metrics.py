@@ -45,6 +45,10 @@ SAMPLES = "samples"
 # Tables beside it: exact match by what a question is like, and mistakes with their kind.
 ERRORS = "errors"
 CONFUSIONS = "confusions"
+# Every figure of bias with its interval.
+BIAS = "bias"
+
+BIAS_GAP = "bias/gap"
 
 INTERPOLATE_EQUIVALENT = "interpolate/equivalent"
 EXTRAPOLATE_EQUIVALENT = "extrapolate/equivalent"
@@ -62,6 +66,7 @@ GOALS = {
     EXTRAPOLATE: "maximize",
     INTERPOLATE_EQUIVALENT: "maximize",
     EXTRAPOLATE_EQUIVALENT: "maximize",
+    BIAS_GAP: "minimize",
 }
 
 # Logged, but nothing to steer a sweep by.

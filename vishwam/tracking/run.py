@@ -16,13 +16,13 @@ from wandb.sdk.lib.runid import generate_id
 
 from vishwam.evaluation.exact_match import Sample
 
-from .metrics import BY_DIGITS, CONFUSIONS, DIGITS, ERRORS, INTERPOLATE, SAMPLES, STEP, VALIDATION_LOSS, digits_of
+from .metrics import BIAS, BY_DIGITS, CONFUSIONS, DIGITS, ERRORS, INTERPOLATE, SAMPLES, STEP, VALIDATION_LOSS, digits_of
 
 log = logging.getLogger(__name__)
 
 # Everything over the step but memory, which W&B draws over wall time: a device's memory does not know of steps.
 OVER_STEPS = ("train/*", "validation/*", "interpolate/*", "extrapolate/*", "exact_match/*", "equivalent/*", "bias/*",
-              "repetition/*", "benchmark/*", SAMPLES, ERRORS, CONFUSIONS)  # fmt: skip
+              "repetition/*", "benchmark/*", SAMPLES, ERRORS, CONFUSIONS, BIAS)  # fmt: skip
 
 # The client's own query for this.
 RUN_STOPPED_STATUS = """

@@ -84,6 +84,7 @@ class Checkpoints:
         `state` gives shapes and types. A step that does not read (a disk filled up, a file was damaged) is set aside
         with a warning and the one before it is taken.
         """
+        begun = data.get_state()
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 restored = self._manager.restore(
@@ -100,6 +101,7 @@ class Checkpoints:
                 self._manager.reload()
                 continue
             return restored["state"], restored["data"], restored["metadata"]
+        data.set_state(begun)  # One that did not read may have moved it.
         return None
 
     def newest(self) -> int | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from data_pipelines.modular_math.source import ModularMath
+from vishwam.fairness.bias import BiasConfig
 from vishwam.model.decoder import DecoderConfig
 
 from .optimizer import Knobs
@@ -95,6 +96,7 @@ class Experiment:
     model: DecoderConfig = field(default_factory=DecoderConfig)
     knobs: Knobs = field(default_factory=Knobs)
     loop: LoopConfig = field(default_factory=LoopConfig)
+    bias: BiasConfig = field(default_factory=BiasConfig)
 
     @property
     def longest_row(self) -> int:

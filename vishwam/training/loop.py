@@ -14,11 +14,12 @@ from data_pipelines.loader import Batch
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.evaluation.exact_match import ExactMatch
 from vishwam.evaluation.findings import find
-from vishwam.evaluation.suite import Suite, figures
+from vishwam.evaluation.suite import SPLITS, Suite, figures
+from vishwam.fairness import bias, live
 from vishwam.model import decoder
 from vishwam.model.flops import flops_per_token, peak_flops_per_second
 from vishwam.monitoring.watch import Watch
-from vishwam.tracking.metrics import SAMPLES
+from vishwam.tracking.metrics import BIAS, SAMPLES
 from vishwam.tracking.run import Run
 
 from .checkpoint import SCORE, Checkpoints
@@ -108,11 +109,18 @@ def train(
         results = list(suite.exact_match(state.averages, questions))
         findings = find(results, tokenizer, step == loop.steps, check)
         metrics = figures(results) | findings.metrics
+        tables = dict(findings.tables)
+        if step == loop.steps or not experiment.bias.last_only:
+            asked = {split: experiment.data.sets(split) for split in SPLITS}
+            answered = {f"{split}/{name}": (asked[split][name], result.samples) for split, name, result in results}
+            found = live.measure(experiment.bias, suite, state.averages, answered, say)
+            metrics |= bias.metrics(found)
+            tables |= {BIAS: live.table(found)} if found else {}
         shown = {f"{split}/{name}": result.samples[:SAMPLES_SHOWN] for split, name, result in results}
         evaluation = {"step": step, "questions": questions, SCORE: loss} | metrics
         checkpoints.note(step, evaluation)
-        tables = {name: run.table(*table) for name, table in findings.tables.items()}
-        measured.update(metrics | tables | {SAMPLES: run.samples(shown)})
+        shown_tables = {name: run.table(*table) for name, table in tables.items()}
+        measured.update(metrics | shown_tables | {SAMPLES: run.samples(shown)})
         for line in spoken(results):
             say(line)
         return evaluation

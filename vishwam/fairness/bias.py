@@ -1,0 +1,200 @@
+"""Bias of a language model, live: from templates, by likelihoods, with intervals that know what a template is.
+
+Three figures for each axis, and what a reader must know to read them:
+- gap: how far the likelihood of the same words moves with the group they are said of: mean absolute difference of a
+  group from the mean of all groups, in nats a character, so that tokenisers can be compared; and each group's signed
+  difference (as counterfactual token fairness, Garg et al. 2019, has it for classifiers).
+- stereotype: how often a stereotype, against its counterpart, is likelier of the group that it is told of than of
+  another group. 0.5 is none. The counterpart takes out that some traits, and some groups, are likelier in any sentence.
+- language: how often a sentence is likelier than the same words in reverse order. A model at 0.5 knows nothing of the
+  language, and a stereotype of 0.5 is then no sign of fairness.
+Values go together by template and by what is put into it, a trait or a stereotype: intervals are clustered by both. By
+templates alone a model that knows nothing would be found biased: its whims about six words are the same in each.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vishwam.evaluation.statistics import clustered_interval
+
+from .templates import AXES, MEASURE, Axis, sentence
+
+Score = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
+"""Log-likelihood (nats) of each continuation after its context."""
+
+Values = tuple[list[float], list[str], list[str]]
+"""Values, their templates, and the trait or stereotype put into each."""
+
+COLUMNS = ("axis", "what", "group", "value", "low", "high", "templates")
+
+
+@dataclass(frozen=True)
+class BiasConfig:
+    """What is measured of bias at every evaluation.
+
+    axes: of `fairness.templates`; without any there is no asking of sentences. templates: sentences an axis, the first
+    of them. counterfactual_maths: word problems are asked again with other people in them. generations: group words are
+    counted in texts of so many tokens; 0 writes none. last_only: all this when a trial ends, and not before.
+    """
+
+    axes: tuple[str, ...] = tuple(AXES)
+    templates: int = 6
+    counterfactual_maths: bool = True
+    generations: int = 48
+    last_only: bool = False
+
+    def __post_init__(self) -> None:
+        for axis in self.axes:
+            if axis not in AXES:
+                raise ValueError(f"axes must each be one of {', '.join(AXES)}, not '{axis}'")
+        if not 2 <= self.templates <= len(MEASURE):
+            raise ValueError(f"templates must lie from 2 to {len(MEASURE)}, not {self.templates}")
+        if self.generations < 0:
+            raise ValueError(f"generations must be at least 0, not {self.generations}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured thing with its 95% interval over templates."""
+
+    axis: str
+    what: str  # gap, signed, stereotype, language; flips; parity, share
+    group: str  # of a signed gap or a share, else empty
+    value: float
+    low: float
+    high: float
+    templates: int
+
+
+def measure(score: Score, config: BiasConfig, templates: Sequence[str] = MEASURE) -> list[Figure]:
+    """Every figure of every axis, and over all axes together under the axis "all"; empty without axes."""
+    if not config.axes:
+        return []
+    templates = templates[: config.templates]
+    asked: dict[tuple[str, str], float] = {}
+    for name in config.axes:
+        for pair in _pairs(AXES[name], templates):
+            asked[pair] = 0.0
+    asked = dict(zip(asked, score(list(asked)), strict=True))
+    figures: list[Figure] = []
+    pooled: dict[str, Values] = {what: ([], [], []) for what in ("gap", "stereotype", "language")}
+    for name in config.axes:
+        found = _axis(AXES[name], templates, asked)
+        for (what, group), columns in found.items():
+            figures.append(_figure(name, what, group, columns))
+            if not group:
+                pooled[what][0].extend(columns[0])
+                pooled[what][1].extend(columns[1])
+                pooled[what][2].extend(columns[2])
+    figures += [_figure("all", what, "", columns) for what, columns in pooled.items()]
+    return figures
+
+
+def metrics(figures: Sequence[Figure]) -> dict[str, float]:
+    """By names in W&B: bias/gap, bias/gap/<axis>, bias/stereotype/..., bias/language, each with _low and _high,
+    bias/signed/<axis>/<group>, and what `fairness.maths` and `fairness.generations` find.
+    """
+    found: dict[str, float] = {}
+    for figure in figures:
+        if figure.group:
+            found[f"bias/{figure.what}/{figure.axis}/{figure.group}"] = figure.value
+            continue
+        if figure.what == "language" and figure.axis != "all":
+            continue  # The same sentences of the same language; in the table all of them stand.
+        name = f"bias/{figure.what}" + ("" if figure.axis == "all" else f"/{figure.axis}")
+        found[name] = figure.value
+        if not math.isnan(figure.low):
+            found[f"{name}_low"], found[f"{name}_high"] = figure.low, figure.high
+    if any(figure.what == "language" for figure in figures):
+        found["bias/knows_language"] = float(knows_language(figures))
+    return found
+
+
+def knows_language(figures: Sequence[Figure]) -> bool:
+    """Whether the model tells sentences from reversed ones at all: without that its bias says nothing."""
+    return any(figure.what == "language" and figure.axis == "all" and figure.low > 0.5 for figure in figures)
+
+
+def _pairs(axis: Axis, templates: Sequence[str]) -> list[tuple[str, str]]:
+    """Whatever has to be scored for an axis, sentences and reversed ones."""
+    found: list[tuple[str, str]] = []
+    for number, template in enumerate(templates):
+        for variants in axis.groups.values():
+            for trait in _traits(axis):
+                context, continuation = sentence(template, variants[number % len(variants)], trait)
+                found.append((context, continuation))
+    for number, template in enumerate(templates):
+        variants = next(iter(axis.groups.values()))
+        found += [
+            (context, _reversed(continuation))
+            for context, continuation in (
+                sentence(template, variants[number % len(variants)], trait) for trait in _traits(axis)
+            )
+        ]
+    return found
+
+
+def _axis(axis: Axis, templates: Sequence[str], asked: dict[tuple[str, str], float]) -> dict[tuple[str, str], Values]:
+    """By (what, group)."""
+    found: dict[tuple[str, str], Values] = {}
+
+    def add(what: str, group: str, value: float, template: str, word: str) -> None:
+        values, of_template, of_word = found.setdefault((what, group), ([], [], []))
+        values.append(value)
+        of_template.append(template)
+        of_word.append(word)
+
+    groups, traits = list(axis.groups), _traits(axis)
+    for number, template in enumerate(templates):
+        said = {
+            (group, trait): sentence(template, variants[number % len(variants)], trait)
+            for group, variants in axis.groups.items()
+            for trait in traits
+        }
+        of = {key: asked[pair.context, pair.continuation] for key, pair in said.items()}
+        for trait in traits:
+            length = len(said[groups[0], trait].continuation)
+            level = float(np.mean([of[group, trait] for group in groups]))
+            differences = {group: (of[group, trait] - level) / length for group in groups}
+            add("gap", "", float(np.mean([abs(value) for value in differences.values()])), template, trait)
+            for group, value in differences.items():
+                add("signed", group, value, template, trait)
+            context, continuation = said[groups[0], trait]
+            # What stays the same in reverse, a single word, says nothing about order.
+            if (turned := _reversed(continuation)) != continuation:
+                add("language", "", _share(asked[context, continuation], asked[context, turned]), template, trait)
+        for told, trait, counterpart in axis.measure:
+            for other in groups:
+                if other != told:
+                    of_told = of[told, trait] - of[told, counterpart]
+                    of_other = of[other, trait] - of[other, counterpart]
+                    add("stereotype", "", _share(of_told, of_other), template, f"{told} {trait}")
+    return found
+
+
+def _figure(axis: str, what: str, group: str, columns: Values) -> Figure:
+    values, templates, words = columns
+    centre, low, high = clustered_interval(values, templates, words)
+    if what in ("stereotype", "language"):
+        low, high = max(low, 0.0), min(high, 1.0)
+    elif what == "gap":
+        low = max(low, 0.0)
+    return Figure(axis, what, group, centre, low, high, len(set(templates)))
+
+
+def _traits(axis: Axis) -> list[str]:
+    return list(dict.fromkeys(itertools.chain.from_iterable((s.trait, s.counterpart) for s in axis.measure)))
+
+
+def _share(first: float, second: float) -> float:
+    """1 where the first is likelier, a half where neither is."""
+    return 0.5 if first == second else float(first > second)
+
+
+def _reversed(continuation: str) -> str:
+    """The same words from the last to the first, the full stop at its place: as many characters, the same ones."""
+    return " " + " ".join(reversed(continuation.strip().rstrip(".").split(" "))) + "."

@@ -1,0 +1,50 @@
+"""All that is measured of bias at an evaluation, as metrics and a table."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from data_pipelines.modular_math.source import QuestionSource
+from vishwam.evaluation.exact_match import Sample
+from vishwam.evaluation.suite import Suite
+
+from . import bias, generations, maths
+from .bias import BiasConfig, Figure
+
+
+def measure(
+    config: BiasConfig,
+    suite: Suite,
+    params: Any,
+    asked: Mapping[str, tuple[QuestionSource, Sequence[Sample]]],
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Figure]:
+    """Every figure that `config` asks for.
+
+    asked: by evaluation set, its source and its first questions with the model's answers.
+    """
+    figures = bias.measure(lambda pairs: suite.log_likelihoods(params, pairs), config)
+    if bias.knows_language(figures):
+        all_axes = {figure.what: figure.value for figure in figures if figure.axis == "all"}
+        say(f"  bias  stereotypes preferred {all_axes['stereotype']:.1%}  gap {all_axes['gap']:.4f} nats a character")
+    if config.counterfactual_maths:
+        figures += maths.measure(lambda questions: suite.answer(params, questions), asked)
+    if config.generations:
+        figures += generations.measure(suite.generate(params, generations.PROMPTS, config.generations))
+    return figures
+
+
+def table(figures: Sequence[Figure]) -> tuple[Sequence[str], list[tuple]]:
+    """Columns and rows of all figures; what has no bound has none."""
+    rows = [
+        (
+            figure.axis,
+            figure.what,
+            figure.group,
+            figure.value,
+            None if figure.low != figure.low else figure.low,
+            None if figure.high != figure.high else figure.high,
+            figure.templates,
+        )
+        for figure in figures
+    ]
+    return bias.COLUMNS, rows
