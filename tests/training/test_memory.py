@@ -1,0 +1,162 @@
+"""What a trial needs in memory: predicted, insisted on, and compared with what was seen."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import struct
+
+from vishwam.model.config import DecoderConfig
+from vishwam.monitoring.watch import Watch
+from vishwam.training import memory
+from vishwam.training.memory import Gauge, NoRoom, Prediction, predict
+
+MB = 1_000_000
+
+
+@struct.dataclass
+class State:
+    params: jax.Array
+    moment: jax.Array
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def step(graphdef, state, batches, knobs):
+    """Keeps a [batch, length, 1024] activation."""
+
+    def loss(params):
+        return jnp.mean(jnp.tanh(jnp.tanh(batches["tokens_BT"][0][..., None] * params[0]) @ params) ** 2)
+
+    gradient = jax.grad(loss)(state.params)
+    moment = 0.9 * state.moment + gradient
+    return State(state.params - knobs * moment, moment), {"loss": jnp.zeros(())}
+
+
+WIDTH = 1024
+OF_PARAMETERS = 4 * WIDTH * WIDTH
+
+
+def arguments(batch, length=32):
+    state = State(jnp.full((WIDTH, WIDTH), 0.01), jnp.zeros((WIDTH, WIDTH)))
+    return None, state, {"tokens_BT": jnp.ones((1, batch, length))}, jnp.float32(0.1)
+
+
+class Journal:
+    def __init__(self):
+        self.summary = {}
+
+    def summarise(self, values):
+        self.summary.update(values)
+
+
+def prediction(batch, limit=10**12):
+    return predict(step, *arguments(batch), limit, "memory")
+
+
+def test_a_prediction_holds_state_gradient_and_activations():
+    found = prediction(64)
+    activation = 4 * 64 * 32 * WIDTH
+    assert found.fixed == 3 * OF_PARAMETERS
+    assert found.fixed + activation < found.peak < found.fixed + 6 * activation
+    assert found.batch == 64
+
+
+def test_activations_grow_with_the_batch_and_the_state_does_not():
+    small, large = prediction(64), prediction(256)
+    assert small.fixed == large.fixed
+    assert (large.peak - large.fixed) / (small.peak - small.fixed) == pytest.approx(4, rel=0.15)
+
+
+def test_the_largest_batch_is_one_that_fits_and_nearly_fills():
+    limit = prediction(256).peak
+    largest = prediction(64, limit).largest_batch
+    assert largest == pytest.approx(256, rel=0.15)
+    # A compilation at that size agrees.
+    assert prediction(largest).peak == pytest.approx(limit, rel=0.1)
+
+
+def test_what_does_not_fit_says_so_with_figures():
+    with pytest.raises(NoRoom) as refused:
+        Prediction(peak=90 * MB, fixed=10 * MB, batch=64, limit=50 * MB, limit_of="device memory").insist()
+    assert str(refused.value) == (
+        "a step on a batch of 64 needs about 90 MB, more than the 50 MB of device memory; the largest batch that fits "
+        "is about 32: lower batch_size or the model's size"
+    )
+    with pytest.raises(NoRoom, match="not even a batch of 1 fits: lower the model's size"):
+        Prediction(peak=90 * MB, fixed=60 * MB, batch=64, limit=50 * MB, limit_of="device memory").insist()
+    Prediction(peak=50 * MB, fixed=10 * MB, batch=64, limit=50 * MB, limit_of="device memory").insist()
+
+
+def test_predicted_and_measured_are_compared_in_the_run():
+    journal = Journal()
+    gauge = Gauge(journal, Watch(journal))
+    graphdef, state, batches, knobs = arguments(512)
+    for _ in range(2):
+        gauge.before(step, graphdef, state, batches, knobs)
+        state, metrics = step(graphdef, state, batches, knobs)
+        jax.block_until_ready(metrics)
+        gauge.after()
+    predicted, measured = journal.summary["memory/predicted_peak"], journal.summary["memory/measured_peak"]
+    # Of hundreds of megabytes, those of the arrays: a process grows by other things, too.
+    assert 0.6 * predicted < measured < 1.4 * predicted > 100 * MB
+    assert journal.summary["memory/largest_batch"] > 512
+
+
+def test_a_shape_is_compiled_once_for_prediction_and_step():
+    journal = Journal()
+    gauge = Gauge(journal, Watch(journal))
+    graphdef, state, batches, knobs = arguments(48, length=24)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: compiled.append(name))
+    gauge.before(step, graphdef, state, batches, knobs)
+    before = compiled.count("/jax/core/compile/backend_compile_duration")
+    assert before >= 1
+    jax.block_until_ready(step(graphdef, state, batches, knobs)[1])
+    assert compiled.count("/jax/core/compile/backend_compile_duration") == before
+    jax.monitoring.clear_event_listeners()
+
+
+def test_a_step_that_cannot_fit_is_refused_before_it_runs(monkeypatch):
+    monkeypatch.setattr(memory, "room", lambda live: (20 * MB, "memory that is left"))
+    journal = Journal()
+    graphdef, state, batches, knobs = arguments(64)
+    with pytest.raises(NoRoom, match="more than the 20 MB of memory that is left"):
+        Gauge(journal, Watch(journal)).before(step, graphdef, state, batches, knobs)
+    assert journal.summary["memory/predicted_peak"] > 20 * MB  # The table of the report has it, too.
+    assert not state.params.is_deleted()
+
+
+def test_a_longer_shape_is_predicted_when_it_comes():
+    journal = Journal()
+    gauge = Gauge(journal, Watch(journal))
+    seen = []
+    for length in (16, 64, 32):
+        gauge.before(step, *arguments(16, length))
+        gauge.after()
+        seen.append(journal.summary["memory/predicted_peak"])
+    assert seen[0] < seen[1] == seen[2]
+
+
+MODEL = DecoderConfig(vocab_size=256, num_layers=2, model_dim=64, num_heads=4, mlp_dim=64, position="rope")
+
+
+def test_far_too_much_is_refused_without_compiling(monkeypatch):
+    monkeypatch.setattr(memory, "room", lambda: (100 * MB, "device memory"))
+    memory.insist(MODEL, 16, 32)
+    with pytest.raises(NoRoom, match=r"a batch of 100000 needs about .* largest batch that fits is about"):
+        memory.insist(MODEL, 100_000, 32)
+
+
+def test_the_largest_batch_by_arithmetic_is_the_last_that_fits():
+    parameters = memory.parameter_count(MODEL)
+    largest = memory.largest_batch(MODEL, parameters, 32, 500 * MB)
+    assert memory.estimate(MODEL, parameters, largest, 32) <= 500 * MB
+    assert memory.estimate(MODEL, parameters, largest + 1, 32) > 500 * MB
+    assert memory.largest_batch(MODEL, parameters, 32, 1000) == 0
+
+
+def test_running_out_all_the_same_is_explained():
+    said = memory.exhausted(MODEL, 64, 32, "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nmore")
+    assert said.startswith("out of memory: a step on a batch of 64 was estimated to need")
+    assert "to 32 say" in said and "more" not in said.split("(")[-1]
