@@ -48,6 +48,11 @@ def test_a_script_in_a_run_does_not_run(site, page):
     site.call(
         world.file, run, "wandb-metadata.json", json.dumps({"program": EVIL, "args": [EVIL], "os": EVIL}).encode()
     )
+    query = {"queryFields": [{"fields": [{"name": "summaryTable", "args": [{"name": "tableKey", "value": EVIL}]}]}]}
+    chart = {"panelDefId": EVIL, "userQuery": query, "stringSettings": {"title": EVIL}}
+    visualize = {"value": {"visualize": {EVIL: {"panel_config": chart}}}}
+    stored_config = {EVIL: {"value": EVIL}, "a": {"value": EVIL}, "_wandb": visualize}
+    site.call(world.set, run, config_json=json.dumps(stored_config))
     other = site.call(world.run, "r2", {EVIL: 2, "a": "b"}, sweep, display_name=EVIL, state="finished", group_name=EVIL)
     site.call(world.log, other, [{"train/step": i, EVIL: i, "train/loss": 2.0} for i in range(3)])
     site.call(world.agent, "abcd1234", EVIL, [run])
@@ -83,7 +88,10 @@ def test_a_script_in_a_report_does_not_run(site, page):
     import wandb_workspaces.reports.v2 as wr
 
     world = site.world("evilreport")
-    site.call(world.log, site.call(world.run, "r1", {"k": EVIL}, display_name=EVIL), [{EVIL: 1.0}, {EVIL: 2.0}])
+    for name in ("r1", "r2"):
+        run = site.call(world.run, name, {"k": EVIL}, display_name=EVIL)
+        site.call(world.log, run, [{EVIL: 1.0}, {EVIL: 2.0}])
+        site.call(world.file, run, f"code/{EVIL}.py", f"{EVIL} {name}".encode())
     markdown = (
         f"{EVIL}\n\n[x](javascript:window.hacked=1) ![y](https://example.org/z.png) ![z](data:text/html,{SCRIPT})"
     )
@@ -93,6 +101,9 @@ def test_a_script_in_a_report_does_not_run(site, page):
         wr.BarPlot(title=EVIL, metrics=[EVIL]),
         wr.ScalarChart(metric=wr.SummaryMetric(EVIL)),
         wr.RunComparer(),
+        wr.CodeComparer(),
+        wr.CustomChart.from_table(EVIL, chart_fields={"x": EVIL}, chart_strings={"title": EVIL}),
+        wr.WeavePanelArtifact(artifact=EVIL),
     ]
     blocks = [
         wr.H1(EVIL),
@@ -114,11 +125,15 @@ def test_a_script_in_a_report_does_not_run(site, page):
     page.goto(f"{site.url}/local/evilreport/reports/{slug}")
     page.wait_for_selector("main[data-drawn=yes]", state="attached")
     until(lambda: "onerror" in page.locator(".comparer").inner_text())
+    until(lambda: "onerror" in page.locator(".code-lines").inner_text())
     assert page.evaluate("window.hacked") is None
     assert page.locator("main script").count() == 0
     assert page.locator("main [onerror]").count() == 0
     assert page.locator("main a[href^='javascript']").count() == 0
-    page.complaints[:] = [text for text in page.complaints if "Content Security Policy" not in text]
+    # What the policy stopped, and the artifact that is not there.
+    page.complaints[:] = [
+        text for text in page.complaints if "Content Security Policy" not in text and "404" not in text
+    ]
 
 
 def test_every_page_forbids_foreign_and_inline_scripts(site, page):

@@ -101,3 +101,14 @@ def test_a_page_that_is_not_there_says_so(site, page):
         answer = page.request.get(f"{site.url}/{path}")
         assert answer.status == 404
         assert "Not here" in answer.text()
+
+
+def test_what_cannot_be_read_is_said_and_read_again(site, page):
+    page.route("**/-/data/runs*", lambda route: route.fulfill(status=500), times=2)
+    page.goto(f"{site.url}/local/drawn/sweeps/abcd1234")
+    until(lambda: page.get_by_role("alert").filter(has_text="the server answered 500").count() == 1)
+    assert page.locator("#trials tbody tr").count() == 0
+    until(lambda: page.locator("#trials tbody tr").count() == 4)
+    assert page.locator("#trouble").count() == 0
+    assert all("500" in text for text in page.complaints)
+    page.complaints.clear()

@@ -1,6 +1,6 @@
 // What the page asks the server for: JSON, curves in binary columns, and the stream of changes.
 
-import { page, $ } from "./dom.js";
+import { h, page, $ } from "./dom.js";
 
 function address(name, parameters) {
   const query = new URLSearchParams({ entity: page.entity, project: page.project });
@@ -83,6 +83,16 @@ function unpack(buffer) {
   return found;
 }
 
+const AGAIN = 3000;
+
+/** Says above the page what is wrong with it; null when all is well again. */
+function trouble(words) {
+  const note = $("#trouble") ?? h("p", { id: "trouble", class: "alert error", role: "alert" });
+  note.textContent = words ?? "";
+  if (words) $("main").prepend(note);
+  else note.remove();
+}
+
 /**
  * Loads the page through `callback(null)`, then calls it with the ids of the runs that changed, at most once a `pause`;
  * with null again after an interruption. The dot on the page shows whether it is live.
@@ -99,6 +109,7 @@ export async function live(callback, pause = 500) {
   let busy = true;
   let source = null;
   let interrupted = false;
+  let silent = null;
 
   async function flush() {
     timer = null;
@@ -107,13 +118,21 @@ export async function live(callback, pause = 500) {
     changed = new Set();
     everything = false;
     busy = true;
-    try {
-      await callback(runs);
-    } catch (error) {
-      console.error(error);
-    }
+    await load(runs);
     busy = false;
     if (changed.size || everything) timer ??= setTimeout(flush, pause);
+  }
+  /** What cannot be read is said, and read again later. */
+  async function load(runs) {
+    try {
+      await callback(runs);
+      trouble(null);
+    } catch (error) {
+      console.error(error);
+      trouble(`Not all of this page could be read: ${error.message}. Trying again.`);
+      everything = true;
+      timer ??= setTimeout(flush, AGAIN);
+    }
   }
   function connect() {
     source = new EventSource(address("changes", {}));
@@ -126,11 +145,13 @@ export async function live(callback, pause = 500) {
         everything = true;
         timer ??= setTimeout(flush, 0);
       }
+      clearTimeout(silent);
       interrupted = false;
       dot.className = "on";
       dot.title = "New points appear by themselves";
     };
     source.onerror = () => {
+      if (!interrupted) silent = setTimeout(() => trouble("The server does not answer. This is as of a moment ago."), AGAIN);
       interrupted = true;
       dot.className = "off";
       dot.title = "The server does not answer; trying again";
@@ -145,10 +166,7 @@ export async function live(callback, pause = 500) {
   });
   addEventListener("pagehide", () => source.close());
   connect();
-  try {
-    await callback(null);
-  } finally {
-    busy = false;
-  }
+  await load(null);
+  busy = false;
   if (changed.size) timer ??= setTimeout(flush, 0);
 }
