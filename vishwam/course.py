@@ -32,6 +32,7 @@ LINES = {
 OTHERS = (names.PHASE, names.HEADROOM, names.FRAGMENTATION, names.THROTTLED)
 # A limit so far above all else would press the rest to the floor; it is written instead.
 FAR = 6
+LETTERS = dict(zip(names.PHASES, "sctek", strict=True))
 SPARKS = "▁▂▃▄▅▆▇█"
 WIDTH = 48
 
@@ -163,7 +164,7 @@ def _by_phase(course: Course, phases: Sequence[tuple[float, str]]) -> list[str]:
     ends = [*(time for time, _ in phases[1:]), course.seconds]
     top = names.ALLOCATOR_IN_USE if names.ALLOCATOR_IN_USE in course.series else names.HOST_RSS
     times, values = course.series.get(top, ([], []))
-    lines = [f"{'phase':<12}{'in all':>8}{'times':>7}  most of {LINES[top][0]}"]
+    lines = [f"{'phase':<14}{'in all':>12}{'times':>7}  most of {LINES[top][0]}"]
     for name in names.PHASES:
         spans = [(begin, end) for (begin, what), end in zip(phases, ends, strict=True) if what == name]
         if not spans:
@@ -171,7 +172,8 @@ def _by_phase(course: Course, phases: Sequence[tuple[float, str]]) -> list[str]:
         # What is sampled at a phase's end belongs to it.
         inside = [value for time, value in zip(times, values, strict=True) if any(a <= time <= b for a, b in spans)]
         most = size(max(inside)) if inside else "-"
-        lines.append(f"{name:<12}{duration(sum(b - a for a, b in spans)):>8}{len(spans):>7}  {most}")
+        took = duration(sum(b - a for a, b in spans))
+        lines.append(f"{LETTERS[name]} {name:<12}{took:>12}{len(spans):>7}  {most}")
     return lines
 
 
@@ -204,13 +206,14 @@ def spark(times: Sequence[float], values: Sequence[float], seconds: float) -> st
 
 
 def spark_phases(phases: Sequence[tuple[float, str]], seconds: float) -> str:
-    """The first letter of the phase that each cell is in; the shortest phase wins its cell."""
+    """The letter of the phase that each cell is in; the shortest phase wins its cell."""
     cells = [" "] * WIDTH
     ends = [*(time for time, _ in phases[1:]), seconds]
     spans = [(end - begin, begin, end, name) for (begin, name), end in zip(phases, ends, strict=True)]
     for _, begin, end, name in sorted(spans, reverse=True):
-        first, last = (min(WIDTH - 1, int(time / (seconds or 1.0) * WIDTH)) for time in (begin, end))
-        cells[first : max(first + 1, last)] = [name[0]] * max(1, last - first)
+        first = min(WIDTH - 1, int(begin / (seconds or 1.0) * WIDTH))
+        count = max(1, (WIDTH if end >= seconds else int(end / seconds * WIDTH)) - first)
+        cells[first : first + count] = [LETTERS.get(name, "?")] * count
     return "".join(cells)
 
 
