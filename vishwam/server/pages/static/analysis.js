@@ -43,6 +43,7 @@ export class Analysis {
     };
     const { parallel, axes, ranges, importance, best, grid, two, twoTools } = this.parts;
     const heading = (text) => h("h3", {}, text);
+    host.classList.add("unread");
     host.replaceChildren(
       h("div", { class: "card" }, parallel, axes, ranges),
       h(
@@ -116,6 +117,7 @@ export class Analysis {
       this.metric,
       scored.map((run) => [run.id, run.label, run.color, this.score(run), run.state, this.knobs.map((k) => run.config[k])]),
     ]);
+    this.host.classList.remove("unread");
     this.host.classList.toggle("waiting", !scored.length || !this.knobs.length);
     this.drawTools();
     if (state === this.drawn) return;

@@ -126,6 +126,7 @@ export async function live(callback, pause = 500) {
   async function load(runs) {
     try {
       await callback(runs);
+      document.body.classList.add("read");
       trouble(null);
     } catch (error) {
       console.error(error);

@@ -3,7 +3,7 @@
 import { $, h, page } from "./dom.js";
 import { json, live } from "./api.js";
 import { artifactFile, filesTable } from "./files.js";
-import { ago, bytes, text } from "./format.js";
+import { ago, bytes, number, text } from "./format.js";
 import { Graph, base } from "./graphs.js";
 import { pairs, runAddress } from "./table.js";
 import { css } from "./theme.js";
@@ -25,11 +25,13 @@ async function load() {
       h("tbody", {}, versions.map((one) => row(one, one.version === version.version))),
     ),
   );
+  // A trial's own step, where it says it; W&B counts the rows that were logged.
+  const step = version.metadata.step ?? version.step;
   $("#facts").textContent = [
     `${version.type}`,
     bytes(version.size),
     `${version.count} file${version.count === 1 ? "" : "s"}`,
-    version.step === null ? null : `step ${version.step}`,
+    step === null ? null : `step ${number(step)}`,
     `made ${ago(version.created)}`,
     version.state === "committed" ? null : version.state,
   ]
