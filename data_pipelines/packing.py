@@ -7,9 +7,7 @@ function of its own examples: it can be made by any process, and one that is the
 Axis letters: B rows, T time.
 """
 
-import concurrent.futures
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,6 +18,7 @@ import numpy as np
 
 from data_pipelines import BadInput
 from data_pipelines.modular_math.random import splitmix64
+from data_pipelines.processes import pool as process_pool
 from data_pipelines.tokenizer import MathTokenizer
 
 Batch = dict[str, np.ndarray]
@@ -152,8 +151,7 @@ def pack(
     progress(done)
     make = partial(_make_shard, examples, tokenizer, length, plan["dtype"])
     if processes > 1 and len(missing) > 1:
-        # Forked, a child of a process with threads may hang.
-        with concurrent.futures.ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        with process_pool(min(processes, len(missing))) as pool:
             for size in pool.map(make, *zip(*missing, strict=True)):
                 progress(done := done + size)
     else:

@@ -108,6 +108,10 @@ def parser() -> argparse.ArgumentParser:
 
     command("stop", "end the embedded server that run.sh or `vishwam env` started", stop)
 
+    from vishwam import prepare
+
+    prepare.add_arguments(command("prepare", "write an experiment's questions once, packed for training", prepare.run))
+
     from data_pipelines.modular_math import command as questions_module
 
     questions_module.add_arguments(command("questions", "print questions as JSON lines", questions_module.run))

@@ -2,6 +2,8 @@
 prints MODULES.md.
 """
 
+from collections.abc import Sequence
+
 from data_pipelines.modular_math import modules as _all_modules  # noqa: F401 - importing fills the registry
 from data_pipelines.modular_math import registry
 
@@ -20,9 +22,9 @@ the training range, extrapolation outside of it.
 """
 
 
-def markdown() -> str:
-    """The table, a line for each module."""
-    return _HEAD + "".join([_row(registry.find(name)) for name in registry.names()])
+def markdown(names: Sequence[str] = ()) -> str:
+    """The table, a line for each module, or for each of `names`."""
+    return _HEAD + "".join([_row(registry.find(name)) for name in names or registry.names()])
 
 
 def _row(module: registry.Module) -> str:

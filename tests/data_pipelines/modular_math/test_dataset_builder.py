@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from data_pipelines.modular_math import ModularMath
+from data_pipelines.modular_math import ModularMath, registry
 from data_pipelines.modular_math import modular_math_dataset_builder as builder_module
 
 
@@ -25,7 +25,7 @@ def test_written_questions_are_those_of_the_source(built):
     assert len(read) == 250
     for index in (0, 99, 100, 249):
         record = {key: value.decode() if isinstance(value, bytes) else int(value) for key, value in read[index].items()}
-        assert record == source[index]._asdict()
+        assert record == source[index]._asdict() | {"set": source[index].module}
 
 
 def test_splits_and_shards(built):
@@ -33,6 +33,19 @@ def test_splits_and_shards(built):
     # Two modules are validated and interpolated, one extrapolates; at most 100 records a shard.
     assert splits == {"train": (250, 3), "validation": (40, 1), "interpolate": (40, 1), "extrapolate": (20, 1)}
     assert builder_module.RECORDS_A_SHARD == 10_000
+
+
+def test_a_question_has_the_name_of_its_set(built):
+    read = built.as_data_source("extrapolate")
+    assert {(record["module"], record["set"]) for record in read} == {(b"arithmetic__mul", b"arithmetic__mul_big")}
+
+
+def test_configs_hold_every_module():
+    configs = {config.name: config for config in builder_module.Builder.BUILDER_CONFIGS}
+    assert configs["saxton_100k"].math.modules == registry.saxton()
+    assert {*configs["saxton_100k"].math.modules, *configs["words_100k"].math.modules} == set(registry.names())
+    assert len(configs["saxton_100k"].sets("extrapolate")) == 15
+    assert list(configs["saxton_100k"].sets("interpolate")) == list(registry.saxton())
 
 
 def test_no_tensorflow(built):
