@@ -1,7 +1,8 @@
 """`./run.sh benchmark [NAME ...]`: runs the named benchmarks, all by default, and prints each as a table.
 
 A benchmark is a module beside this one with `run() -> list[dict]`, rows of {"what", "ours", "peer", "ratio", "unit"}:
-`ratio` above 1 means ours is better, None where there is no peer to run beside.
+`ratio` above 1 means ours is better, None where there is no peer to run beside. Whatever figures a row has more are
+columns of their own.
 """
 
 import difflib
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vishwam import state
+
+KEYS = ("what", "ours", "peer", "ratio", "unit")
 
 
 def main(names: list[str]) -> int:
@@ -39,8 +42,12 @@ def show(name: str, rows: list[dict]) -> None:
     for column in ("ours", "peer", "ratio"):
         table.add_column(column, justify="right")
     table.add_column("unit")
+    more = list(dict.fromkeys(key for row in rows for key in row if key not in KEYS))
+    for column in more:
+        table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(row["what"], *(figure(row[key]) for key in ("ours", "peer", "ratio")), row["unit"])
+        figures = [figure(row[key]) for key in ("ours", "peer", "ratio")]
+        table.add_row(row["what"], *figures, row["unit"], *(figure(row.get(key)) for key in more))
     Console().print(table, "")
 
 

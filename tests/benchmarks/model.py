@@ -1,0 +1,183 @@
+"""Training steps of the decoder beside the same Llama-style model in PyTorch, eager and compiled, and beside what the
+machine can multiply; then how their cost grows with the model, the length and the batch, beside the count of FLOPs.
+
+On CPU all figures are processor time (CPU-ms a step), in float32. Where JAX has a GPU, models of 124M to 1B parameters
+in bfloat16 are measured, too, by the clock. PyTorch is found as `_workers.peer_python` says; without it its columns
+are empty.
+"""
+
+import functools
+from typing import Any
+
+from rich.console import Console
+
+from tests.benchmarks._workers import MALLOC, PEER_PYTHON, Worker, peer_python, take_turns, workers
+
+CPU_SHAPE = {"vocab_size": 264, "num_layers": 4, "model_dim": 256, "num_heads": 4, "mlp_dim": 688}
+SMALL_SHAPE = {"vocab_size": 264, "num_layers": 2, "model_dim": 64, "num_heads": 4, "mlp_dim": 128}
+DIGITS = list(range(16, 26))
+
+# Of GPT-2's and Llama's sizes: what is measured, shape, tokens a row, rows a batch, parts of it.
+GPU_MODELS = [
+    ("124M", {"num_layers": 12, "model_dim": 768, "num_heads": 12, "mlp_dim": 2048}, 1024, 32, 1),
+    ("350M", {"num_layers": 24, "model_dim": 1024, "num_heads": 16, "mlp_dim": 2816}, 2048, 16, 1),
+    ("1B", {"num_layers": 16, "model_dim": 2048, "num_heads": 16, "mlp_dim": 8192}, 2048, 16, 2),
+]
+GPU_VOCABULARY = 50_304
+
+BASE = {"vocab_size": 264, "num_layers": 2, "model_dim": 128, "num_heads": 4, "mlp_dim": 344}
+GROWTH: dict[str, list[tuple[dict[str, int], int, int]]] = {
+    "width": [({"model_dim": n, "mlp_dim": 43 * n // 16}, 64, 16) for n in (64, 128, 192, 256, 384)],
+    "layers": [({"num_layers": n}, 64, 16) for n in (1, 2, 4, 6, 8)],
+    "length": [({}, n, 16) for n in (32, 64, 128, 256, 512)],
+    "batch": [({}, 64, n) for n in (4, 8, 16, 32, 64)],
+}
+
+
+def run() -> list[dict]:
+    python = peer_python()
+    if python is None:
+        Console(stderr=True).print(f"no PyTorch here: its columns stay empty ({PEER_PYTHON} may name a Python with it)")
+    return [*_on_cpu(python), *_growth(), *_on_gpu(python)]
+
+
+def _on_cpu(python: str | None) -> list[dict]:
+    rope = {**CPU_SHAPE, "position": "rope"}
+    gemm = functools.partial(_cpu_worker, {"gemm": 2048})
+    what = "4 layers of 256, 64 x 128, fp32"
+    rows = _compare({what: rope}, CPU_SHAPE, 128, 64, python, times=1, micro_batches=8)
+    with workers(_ours(rope, 128, 64, micro_batches=8), gemm) as pair:
+        step, product = take_turns(pair, 1, 4, "cpu_s")
+        done, peak = pair[0].ready["flops"] / step / 1e9, pair[1].ready["flops"] / product / 1e9
+    what = "4 layers of 256: of the GEMM peak measured here"
+    rows.append({"what": what, "ours": done, "peer": peak, "ratio": done / peak, "unit": "GFLOP/CPU-s"})
+    small = {
+        "100k parameters, rope, 64 x 50": {**SMALL_SHAPE, "position": "rope"},
+        "100k parameters, MathReasoningLayer, 64 x 50": {**SMALL_SHAPE, "digit_token_ids": DIGITS},
+    }
+    return rows + _compare(small, SMALL_SHAPE, 50, 64, python, times=8, steps=8)
+
+
+def _compare(
+    ours: dict[str, dict[str, Any]],
+    shape: dict[str, int],
+    length: int,
+    batch: int,
+    python: str | None,
+    times: int,
+    **more: int,
+) -> list[dict]:
+    """Rows of ours, each of one shape, on CPU beside PyTorch's two ways; `times` steps a turn."""
+    task = {**shape, "length": length, "batch": batch, "device": "cpu"}
+    made = [_ours(config, length, batch, **more) for config in ours.values()]
+    kinds = {"torch eager": False, "torch.compile": True} if python else {}
+    for compiled in kinds.values():
+        made.append(functools.partial(Worker, "_model_peer.py", task | {"compiled": compiled}, python or ""))
+    steps = [more.get("steps", 1)] * len(ours) + [1] * len(kinds)
+    best = [float("inf")] * len(made)
+    with workers(*made) as running:
+        for _ in range(6):
+            for number, worker in enumerate(running):
+                calls = times // steps[number]
+                best[number] = min(best[number], 1000 * worker.work(calls)["cpu_s"] / calls / steps[number])
+        compiling = [worker.ready["compile_s"] for worker in running]
+        peaks = [worker.end()["peak_mb"] for worker in running]
+    rows = []
+    for i, what in enumerate(ours):
+        for j, kind in enumerate(kinds, len(ours)):
+            figures = ([compiling[i], compiling[j]], [peaks[i], peaks[j]])
+            rows.append(_row(f"{what}; {kind}", best[i], best[j], "CPU-ms/step", *figures))
+        if not kinds:
+            rows.append(_row(what, best[i], None, "CPU-ms/step", [compiling[i]], [peaks[i]]))
+    return rows
+
+
+def _growth() -> list[dict]:
+    """CPU-ms a step beside what the FLOPs foretell from the middle point; above 1 is cheaper than foretold."""
+    rows = []
+    for axis, points in GROWTH.items():
+        measured = []
+        for change, length, batch in points:
+            config = {**BASE, "position": "rope", **change}
+            with workers(_ours(config, length, batch)) as running:
+                (seconds,) = take_turns(running, 2, 3, "cpu_s")
+                ready = running[0].ready
+                peak = running[0].end()["peak_mb"]
+            measured.append((seconds, ready, peak, change, length, batch))
+        middle, of_middle = measured[2][0], measured[2][1]["flops"]
+        for seconds, ready, peak, change, length, batch in measured:
+            size = next(iter(change.values()), length if axis == "length" else batch)
+            foretold = middle * ready["flops"] / of_middle
+            what = f"{axis} {size} ({ready['parameters']:,} parameters, {batch} x {length}); by FLOPs"
+            rows.append(_row(what, 1000 * seconds, 1000 * foretold, "CPU-ms/step", [ready["compile_s"]], [peak]))
+    return rows
+
+
+def _on_gpu(python: str | None) -> list[dict]:
+    import jax
+
+    device = jax.devices()[0]
+    rows = []
+    for name, shape, length, batch, parts in GPU_MODELS:
+        what = f"GPU: {name}, {batch} x {length}, bf16; torch.compile"
+        if device.platform != "gpu":
+            rows.append({"what": what, "ours": None, "peer": None, "ratio": None, "unit": "tokens/s (needs a GPU)"})
+            continue
+        full = {**shape, "vocab_size": GPU_VOCABULARY}
+        config = {**full, "position": "rope", "compute_dtype": "bfloat16", "remat": "products", "loss_chunk": 8192}
+        ours = {"config": config, "length": length, "batch": batch, "micro_batches": parts}
+        made = [functools.partial(Worker, "_model_ours.py", ours)]
+        if python:
+            theirs = {**full, "length": length, "batch": batch // parts, "device": "cuda", "compiled": True}
+            environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+            made = [functools.partial(Worker, "_model_ours.py", ours, **environment)]
+            made.append(functools.partial(Worker, "_model_peer.py", theirs, python))
+        with workers(*made) as running:
+            seconds, *others = take_turns(running, 5, 3, "wall_s")
+            flops = running[0].ready["flops"]
+            compiling = [worker.ready["compile_s"] for worker in running]
+            peaks = [worker.end()["peak_mb"] for worker in running]
+        tokens = batch * length
+        peer = tokens / parts / others[0] if others else None
+        rows.append(_row(what, tokens / seconds, peer, "tokens/s", compiling, peaks, more_is_better=True))
+        rows.append(_mfu(name, flops / seconds, device.device_kind))
+    return rows
+
+
+def _mfu(name: str, rate: float, kind: str) -> dict:
+    from vishwam.model.flops import peak_flops_per_second
+
+    peak = peak_flops_per_second(kind, "bfloat16")
+    ratio = rate / peak if peak else None
+    return {
+        "what": f"GPU: {name}, of the dense peak (MFU)",
+        "ours": rate,
+        "peer": peak,
+        "ratio": ratio,
+        "unit": "FLOP/s",
+    }
+
+
+def _ours(config: dict[str, Any], length: int, batch: int, **more: int) -> functools.partial[Worker]:
+    return functools.partial(_cpu_worker, {"config": config, "length": length, "batch": batch, **more})
+
+
+def _cpu_worker(task: dict[str, Any]) -> Worker:
+    return Worker("_model_ours.py", task, JAX_PLATFORMS="cpu", **MALLOC)
+
+
+def _row(
+    what: str,
+    ours: float,
+    peer: float | None,
+    unit: str,
+    compiling: list[float],
+    peaks: list[float],
+    more_is_better: bool = False,
+) -> dict:
+    ratio = None if peer is None else ours / peer if more_is_better else peer / ours
+    row: dict[str, Any] = {"what": what, "ours": ours, "peer": peer, "ratio": ratio, "unit": unit}
+    for column, pair in (("compile s", compiling), ("peak MB", peaks)):
+        row[column] = pair[0]
+        row[f"peer's {column}"] = pair[1] if len(pair) > 1 else None
+    return row
