@@ -174,3 +174,22 @@ def test_a_run_is_stopped_from_its_page_and_metrics_are_searched(site, page):
     read = site.store.writer.execute
     asked = site.call(lambda: read("SELECT stop_requested FROM runs WHERE id = ?", (run,)).fetchone()[0])
     assert asked == 1
+
+
+def test_a_chart_is_read_and_zoomed_from_the_keyboard(site, page):
+    world = site.world("keys")
+    run = site.call(world.run, "r1", CONFIG, state="finished")
+    site.call(world.log, run, [{"train/step": i, "train/loss": 1.0 / (i + 1)} for i in range(101)])
+    page.goto(f"{site.url}/local/keys/runs/r1")
+    plot = "document.querySelector('#groups .plot').chart.plot"
+    until(lambda: page.evaluate(f"{plot}?.scales.x.max") == 100)
+    page.get_by_label("train/loss: arrow keys").focus()
+    page.keyboard.press("ArrowRight")
+    tip = page.locator("#groups .tip").first
+    until(lambda: "step 5" in tip.inner_text())
+    page.keyboard.press("+")
+    until(lambda: page.evaluate(f"{plot}.scales.x.max - {plot}.scales.x.min") < 60)
+    page.keyboard.press("-")
+    until(lambda: page.evaluate(f"{plot}.scales.x.max - {plot}.scales.x.min") == 100)
+    page.keyboard.press("Escape")
+    until(lambda: not tip.is_visible())

@@ -56,7 +56,15 @@ const resizer = new ResizeObserver((entries) => entries.forEach((entry) => entry
 export class CurveChart {
   /** `format` writes values, `tickFormat` those of the axis; `onShow` is called when it comes into view. */
   constructor(host, { title = "", format = number, tickFormat = tick, height = HEIGHT, onShow = null } = {}) {
-    this.body = h("div", { class: "plot", style: { minHeight: `${height}px` } });
+    this.body = h("div", {
+      class: "plot",
+      style: { minHeight: `${height}px` },
+      tabindex: 0,
+      role: "group",
+      "aria-label": `${title || "Curves"}: arrow keys read values, plus and minus zoom`,
+      keydown: (event) => this.press(event),
+      blur: () => this.plot?.setCursor({ left: -10, top: -10 }),
+    });
     this.tip = h("div", { class: "tip", hidden: true });
     this.key = h("div", { class: "key", hidden: true });
     this.root = h(
@@ -261,6 +269,37 @@ export class CurveChart {
     const start = x + 14 + width < document.documentElement.clientWidth - 6 ? x + 14 : Math.max(6, x - 14 - width);
     this.tip.style.left = `${start - box.left}px`;
     this.tip.style.top = `${Math.max(0, plot.top - box.top + 4)}px`;
+  }
+
+  /** What a pointer does, from the keyboard: arrows move the cursor, plus zooms in around it, minus shows all again. */
+  press(event) {
+    const u = this.plot;
+    if (!u || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { clientWidth: width, clientHeight: tall } = u.over;
+    const at = u.cursor.left >= 0 ? u.cursor.left : width / 2;
+    const move = (left) =>
+      u.setCursor({ left: Math.min(Math.max(left, 0), width - 1), top: u.cursor.top >= 0 ? u.cursor.top : tall / 2 });
+    const zoom = () => {
+      const { min, max } = u.scales.x;
+      const [middle, span] = [u.posToVal(at, "x"), (max - min) / 4];
+      this.zoomed = true;
+      u.setScale("x", { min: Math.max(min, middle - span), max: Math.min(max, middle + span) });
+    };
+    const whole = () => {
+      this.zoomed = false;
+      u.setData(u.data);
+    };
+    const act = {
+      ArrowLeft: () => move(at - width / 50),
+      ArrowRight: () => move(at + width / 50),
+      Escape: () => u.setCursor({ left: -10, top: -10 }),
+      "+": zoom,
+      "=": zoom,
+      "-": whole,
+    }[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
   }
 
   /** What the members of a group have at `x`: lowest to highest. */
