@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
+
 from vishwam.server.local import free_port
 
 BARE = """
@@ -38,8 +40,8 @@ uvicorn.run(app, port=int(sys.argv[2]), http="httptools", ws="none", log_config=
 
 
 @contextlib.contextmanager
-def bare(folder: Path) -> Iterator[str]:
-    """The address of the bare application."""
+def bare(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The address of the bare application, and its process."""
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
     with subprocess.Popen([sys.executable, "-c", BARE, str(folder / "bare.sqlite"), str(port)]) as process:
@@ -47,7 +49,7 @@ def bare(folder: Path) -> Iterator[str]:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break
             time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", psutil.Process(process.pid)
         process.terminate()
 
 

@@ -112,10 +112,11 @@ def _under_load(folder: Path) -> list[dict]:
         text = feed.bytes / written
         beats = Beats(talk)
         beats.during(lambda: load(address.url, Feed(address, single, 1), CLIENTS, SECONDS))
-        rate, peer = _beside_the_peer(talk, folder)
+        rates, cpu = _beside_the_peer(talk, folder)
         return [
             _row("rows_per_second_batched", batches * BATCH, "rows/s"),
-            _row("requests_per_second_single_row", rate, "requests/s", peer, more_is_better=True),
+            _row("requests_per_second_single_row", *rates, more_is_better=True),
+            _row("cpu_us_per_single_row", *cpu),
             _row("heartbeat_p99_ms", 1e3 * quantile(beats.took, 0.99), "ms"),
             _row("memory_mb", _memory(folder), "MB"),
             _row("bytes_per_row", size, "bytes (peer: its JSON)", text),
@@ -124,23 +125,40 @@ def _under_load(folder: Path) -> list[dict]:
         local.stop(folder)
 
 
-def _beside_the_peer(talk: Talk, folder: Path) -> tuple[float, float]:
-    """Single-row requests a second of this server and of the bare application, in turns; the middle of five each."""
+def _beside_the_peer(talk: Talk, folder: Path) -> tuple[tuple[float, str, float], tuple[float, str, float]]:
+    """Single-row requests a second of this server and of the bare application, in turns; the middle of five each.
+
+    And the processor's time that one takes of each, which other work on the machine moves less.
+    """
     names = [f"t{index}" for index in range(CLIENTS)]
     for name in names:
         talk.run("p", name)
-    rates: dict[str, list[float]] = {"ours": [], "peer": []}
-    with bare(folder / "bare") as url:
-        ours = Feed(talk.address, names, 1)
-        peer = Feed(local.Address(url, "k" * 40, "local"), names, 1)
+    rates: list[list[float]] = [[], []]
+    with bare(folder / "bare") as (url, process):
+        feeds = [Feed(talk.address, names, 1), Feed(local.Address(url, "k" * 40, "local"), names, 1)]
+        processes = [_process(folder), process]
+        before = [_cpu(process) for process in processes]
         for _ in range(5):
-            rates["ours"].append(load(talk.address.url, ours, CLIENTS, SECONDS / 5)[0])
-            rates["peer"].append(load(url, peer, CLIENTS, SECONDS / 5)[0])
-    return statistics.median(rates["ours"]), statistics.median(rates["peer"])
+            for feed, found in zip(feeds, rates, strict=True):
+                found.append(load(feed.address.url, feed, CLIENTS, SECONDS / 5)[0])
+        took = [
+            1e6 * (_cpu(process) - start) / sum(feed.sent)
+            for process, start, feed in zip(processes, before, feeds, strict=True)
+        ]
+    ours, peer = map(statistics.median, rates)
+    return (ours, "requests/s", peer), (took[0], "us", took[1])
+
+
+def _cpu(process: psutil.Process) -> float:
+    return sum(process.cpu_times()[:2])
+
+
+def _process(folder: Path) -> psutil.Process:
+    return psutil.Process(int((folder / "lock").read_text()))
 
 
 def _memory(folder: Path) -> float:
-    return psutil.Process(int((folder / "lock").read_text())).memory_info().rss / 2**20
+    return _process(folder).memory_info().rss / 2**20
 
 
 class Beats:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from vishwam.server import messages
 from vishwam.server.store import Store
 from vishwam.server.together import Together
-from vishwam.server.web import Refused, body_of, check_key
+from vishwam.server.web import Refused, body_of, check_key, read_json
 
 MAX_BYTES = 32 << 20  # the client sends 10 MB at most
 KEY_SECONDS = 1.0
@@ -37,7 +37,7 @@ class Endpoint:
         self._check_key(headers.get(b"authorization", b""))
         body = await body_of(receive, headers.get(b"content-encoding"), MAX_BYTES)
         try:
-            message = json.loads(str(body, "utf-8"))
+            message = read_json(body)
         except (ValueError, RecursionError):
             raise Refused(400, "the body is not JSON") from None
         run, stopped = await self._together.commit(lambda db: messages.receive(db, self._memory, names, message))

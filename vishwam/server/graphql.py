@@ -30,7 +30,7 @@ from starlette.responses import Response
 
 from vishwam.server import history
 from vishwam.server.store import Store
-from vishwam.server.web import Refused, json_response, read_body
+from vishwam.server.web import Refused, json_response, read_body, read_json
 
 if TYPE_CHECKING:
     from vishwam.server.scheduler import Scheduler
@@ -293,7 +293,7 @@ def _request_of(body: bytes) -> tuple[str, dict[str, Any], str | None]:
     if sum(map(body.count, (b":", b"{", b"["))) > 2 * MAX_NODES:
         raise Refused(413, f"a request of more than {MAX_NODES} keys")
     try:
-        request = json.loads(str(body, "utf-8"))  # of bytes, it takes halves of surrogate pairs, too
+        request = read_json(body)
     except (ValueError, RecursionError):
         raise Refused(400, "the body is not JSON") from None
     if not isinstance(request, dict) or not isinstance(request.get("query"), str):

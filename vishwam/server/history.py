@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vishwam.server.web import Refused
+from vishwam.server.web import Refused, read_json
 
 HISTORY, EVENTS = 0, 1
 THINNED = 2  # curves of ended runs, kept for the pages (pages/thinned.py)
@@ -24,7 +24,7 @@ MAX_SERIES_DEPTH = 8
 def parse_line(text: Any) -> dict[str, Any]:
     """One JSON object; raises 400 for anything else."""
     try:
-        row = json.loads(text)
+        row = read_json(text)
     except (ValueError, TypeError, RecursionError):
         raise Refused(400, "a line of the stream is not JSON") from None
     if not isinstance(row, dict):
@@ -201,7 +201,7 @@ def _dense(lines: array) -> bool:
 def _rows(db: sqlite3.Connection, run_id: int, kind: int, start: int, end: int) -> Iterator[tuple[int, dict[str, Any]]]:
     query = f"SELECT line, data_json FROM {_TABLES[kind]} WHERE run_id = ? AND line >= ? AND line < ?"
     for line, text in db.execute(query, (run_id, start, end)):
-        yield line, json.loads(text)
+        yield line, read_json(text)
 
 
 def _collect(rows: Iterable[tuple[int, dict[str, Any]]]) -> dict[str, tuple[array, array]]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
@@ -19,6 +20,7 @@ from starlette.types import Receive
 from vishwam.server.store import Store
 
 SIGNATURE_SECONDS = 24 * 3600
+_decode = msgspec.json.Decoder().decode
 
 
 class Refused(Exception):
@@ -31,6 +33,17 @@ class Refused(Exception):
 
 def json_response(payload: Any, status: int = 200) -> Response:
     return Response(json.dumps(payload), status, media_type="application/json")
+
+
+def read_json(text: str | bytes) -> Any:
+    """What `json.loads` makes of it, NaN and infinities among it, in a quarter of the time.
+
+    Raises ValueError, RecursionError. Bytes are UTF-8; what is half a surrogate pair there is not.
+    """
+    try:
+        return _decode(text)
+    except (ValueError, RecursionError):
+        return json.loads(text if isinstance(text, str) else str(text, "utf-8"))
 
 
 def refusal(error: Refused) -> Response:
