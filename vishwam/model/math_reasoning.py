@@ -91,9 +91,11 @@ class PlaceValueAttention(Attention):
         if config.place_ordinal:
             # Starts turned to the other numbers: a token knows its own digit without attention.
             own_number = jnp.arange(ORDINAL_WINDOW + 1) == 0
-            self.ordinal_bias = nnx.Param(jnp.tile(jnp.where(own_number, -config.place_init, 0.0), (heads, 1)))
+            # Typed as what a step returns, or the second step would be compiled anew.
+            bias_W = jnp.where(own_number, -config.place_init, 0.0).astype(jnp.float32)
+            self.ordinal_bias = nnx.Param(jnp.tile(bias_W, (heads, 1)))
         if config.place_sink:
-            self.sink = nnx.Param(jnp.full((heads,), config.place_init))
+            self.sink = nnx.Param(jnp.full((heads,), config.place_init, jnp.float32))
 
     def probabilities(self, scores_BHTS: jax.Array, context: Context) -> jax.Array:
         config = self.config
