@@ -9,7 +9,6 @@ from tests.server.pages.looking import COLORS, ink, until
 from vishwam.server.pages import custom
 
 CURVE = [[0.1 * i, 1 - 0.01 * i * i, name] for name in ("cat", "dog") for i in range(10)]
-SERIES = "document.querySelector('.media.custom canvas') && document.querySelector('.custom > div > div').graph.made"
 
 
 def area():
@@ -35,44 +34,38 @@ def made() -> dict:
     }
 
 
-@pytest.fixture(scope="module")
-def charts(site):
-    world = site.world("plots")
-    visualize = {}
-    for key, chart in made().items():
-        run = site.call(world.run, key, {})
-        chart.set_key(key)
-        visualize[key] = chart.spec.config_value
-        site.call(world.table, run, chart.spec.table_key, chart.table.columns, chart.table.data)
-        config = {"_wandb": {"value": {"visualize": {key: chart.spec.config_value}}}}
-        site.call(world.set, run, config_json=json.dumps(config))
-    return visualize
-
-
 EXPECTED = {
     "line": ("Line", 2, 20), "scatter": ("Scatter", 1, 20), "bar": ("Bar", 1, 2), "histogram": ("Histogram", 1, 20),
     "series": ("Series", 2, 6), "confusion": ("Confusion Matrix Curve", 1, 4), "area": ("PR", 2, 20),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("key", EXPECTED)
-def test_a_chart_of_wandb_plot_is_drawn_from_its_table(site, page, charts, key):
-    title, series, rows = EXPECTED[key]
-    page.goto(f"{site.url}/local/plots/runs/{key}")
-    figure = page.locator(".media.custom")
-    until(lambda: figure.locator("canvas").count())
-    assert figure.locator("figcaption").inner_text() == title
-    assert figure.locator("[data-rows]").get_attribute("data-rows") == str(rows)
-    drawn = until(lambda: page.evaluate(f"{SERIES}.getOption().series"))
-    assert len(drawn) == series
-    assert page.locator("#media .table").count() == 0, "its table is not shown a second time"
-    if key == "histogram":
-        assert sum(drawn[0]["data"]) == 20
-    elif key == "confusion":
-        # True no: 1; true yes: once taken for no, twice for yes.
-        assert sorted(tuple(cell["value"]) for cell in drawn[0]["data"]) == [(0, 0, 1), (0, 1, 1), (1, 0, 0), (1, 1, 2)]
-    else:
-        until(lambda: ink(page, ".media.custom", COLORS[:1])[0] > 20)
+def test_charts_of_wandb_plot_are_drawn_from_their_tables(site, page):
+    world = site.world("plots")
+    run = site.call(world.run, "r1", {})
+    visualize = {}
+    for key, chart in made().items():
+        chart.set_key(key)
+        visualize[key] = chart.spec.config_value
+        site.call(world.table, run, chart.spec.table_key, chart.table.columns, chart.table.data)
+    site.call(world.set, run, config_json=json.dumps({"_wandb": {"value": {"visualize": visualize}}}))
+    page.goto(f"{site.url}/local/plots/runs/r1")
+    page.set_viewport_size({"width": 1360, "height": 2400})
+    until(lambda: page.locator(".media.custom:has(canvas)").count() == len(EXPECTED))
+    assert page.locator("#media .table").count() == 0, "their tables are not shown a second time"
+    for title, series, rows in EXPECTED.values():
+        figure = page.locator(".media.custom").filter(has=page.get_by_text(title, exact=True))
+        assert figure.locator("[data-rows]").get_attribute("data-rows") == str(rows)
+        drawn = figure.locator("[data-rows]").evaluate("(host) => host.graph.made.getOption().series")
+        assert len(drawn) == series
+        if title == "Histogram":
+            assert sum(drawn[0]["data"]) == 20
+        elif title == "Confusion Matrix Curve":
+            # True no: 1; true yes: once taken for no, twice for yes.
+            cells = sorted(tuple(cell["value"]) for cell in drawn[0]["data"])
+            assert cells == [(0, 0, 1), (0, 1, 1), (1, 0, 0), (1, 1, 2)]
+        else:
+            until(lambda: ink(page, f".media.custom:has(figcaption:text-is('{title}'))", COLORS[:1])[0] > 20)  # noqa: B023
 
 
 @pytest.mark.parametrize(
