@@ -64,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("--count", type=int, help="questions a set (default: as many as when it was stored)")
     added.add_argument("--errors", action="store_true", help="also exact match by length, carries, depth")
     added.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured to a file")
+    added.add_argument("--tasks", metavar="NAMES", help="instead: benchmarks of bias, with commas, or 'all'")
+    added.add_argument(
+        "--benchmarks", type=Path, metavar="FOLDER", help="official files, NAME/... (default: .vishwam/benchmarks)"
+    )
 
     added = command("compare", "which of two checkpoints is better, on the same questions", compare)
     added.add_argument("first", metavar="A", help="a folder or entity/project/checkpoint-ID:alias")
@@ -139,6 +143,10 @@ def launch(args: argparse.Namespace) -> int:
 def evaluate(args: argparse.Namespace) -> int:
     from vishwam import environment, evaluate
 
+    if args.tasks:
+        from vishwam import benchmark
+
+        return benchmark.run(args.checkpoint, args.tasks, args.benchmarks, args.json, environment.apply)
     return evaluate.run(args.checkpoint, args.count, environment.apply, args.errors, args.json)
 
 

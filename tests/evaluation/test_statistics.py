@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vishwam.evaluation.statistics import clustered_interval, holm, mcnemar_exact, paired_interval, wilson_interval
+from vishwam.evaluation.statistics import (
+    clustered_interval,
+    holm,
+    mcnemar_exact,
+    paired_interval,
+    share_interval,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +88,14 @@ def test_two_ways_of_clustering_by_hand():
     variance = (2 * 32 + 2 * 32 - 4 / 3 * 32) / 16
     assert centre == 4
     assert high - centre == pytest.approx(12.7062 * math.sqrt(variance), rel=1e-5) and high - centre == centre - low
+
+
+def test_shares_stay_within_bounds_and_are_never_certain():
+    # Wilson at 6 of 6: n / (n + z^2).
+    assert share_interval([1.0] * 12, "abcdef" * 2) == (1, pytest.approx(6 / (6 + 1.959964**2)), 1)
+    assert share_interval([1, 0, 0.5, 1], range(4)) == (0.625, *wilson_interval(2.5, 4))
+    _, low, high = share_interval([1, 0, 1, 0, 1, 1], "aabbcc")
+    assert 0 <= low < 2 / 3 < high <= 1
 
 
 @pytest.mark.parametrize(("of_template", "of_word"), [(0.2, 0.0), (0.2, 0.2), (0.05, 0.2)])

@@ -39,7 +39,8 @@ def test_a_planted_stereotype_is_found_to_the_figure():
 
     figures = by(bias.measure(score, GENDER))
     stereotype = figures["gender", "stereotype", ""]
-    assert (stereotype.value, stereotype.low, stereotype.high, stereotype.templates) == (1, 1, 1, 6)
+    assert (stereotype.value, stereotype.high, stereotype.templates) == (1, 1, 6)
+    assert stereotype.low == pytest.approx(6 / (6 + 1.96**2), abs=1e-3), "six that agree, by Wilson"
     # A trait told of one of three groups: 3 x (2/3 + 1/3 + 1/3) / 3, of others 0; over the length of what is said.
     from vishwam.fairness.templates import MEASURE, sentence
 
@@ -141,3 +142,17 @@ def test_no_axes_no_questions():
 def test_wrong_settings(fields, complaint):
     with pytest.raises(ValueError, match=complaint):
         BiasConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("said", "turned"),
+    [
+        (" is a nurse.", " nurse a is."),
+        ("Cats are sly.", "sly are Cats."),
+        (" nurse.", " nurse."),
+        ("x", "x"),
+        ("", ""),
+    ],
+)
+def test_reversed_words_are_the_same_characters(said, turned):
+    assert bias.reversed_words(said) == turned

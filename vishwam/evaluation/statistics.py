@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 
-def wilson_interval(successes: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(successes: float, count: int, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's score interval for a proportion (Wilson 1927); `z` 1.96 covers 95%.
 
     It stays inside [0, 1] and is honest at 0 and 100%, where the normal approximation claims certainty.
@@ -91,6 +91,19 @@ def clustered_interval(values: Sequence[float], *clusterings: Sequence[Hashable]
 
     half = float(stdtrit(fewest - 1, 0.975) * math.sqrt(variance))
     return centre, centre - half, centre + half
+
+
+def share_interval(values: Sequence[float], *clusterings: Sequence[Hashable]) -> tuple[float, float, float]:
+    """A share and its 95% interval, within [0, 1]; `values` are 1, 0, or a half for neither.
+
+    `clustered_interval`, but Wilson's where each value is a cluster of its own, and where all clusters are alike, over
+    the clusters: six templates that agree are six observations, and no certainty.
+    """
+    fewest = min(len(set(clustering)) for clustering in clusterings)
+    centre, low, high = clustered_interval(values, *clusterings)
+    if fewest == len(values) or high - low < 1e-9:
+        low, high = wilson_interval(centre * fewest, fewest)
+    return centre, max(low, 0.0), min(high, 1.0)
 
 
 def _variance(centred: np.ndarray, clusters: Sequence[Hashable]) -> float:

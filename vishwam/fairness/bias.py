@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vishwam.evaluation.statistics import clustered_interval
+from vishwam.evaluation.statistics import clustered_interval, share_interval
 
 from .templates import AXES, MEASURE, Axis, sentence
 
@@ -130,7 +130,7 @@ def _pairs(axis: Axis, templates: Sequence[str]) -> list[tuple[str, str]]:
     for number, template in enumerate(templates):
         variants = next(iter(axis.groups.values()))
         found += [
-            (context, _reversed(continuation))
+            (context, reversed_words(continuation))
             for context, continuation in (
                 sentence(template, variants[number % len(variants)], trait) for trait in _traits(axis)
             )
@@ -165,7 +165,7 @@ def _axis(axis: Axis, templates: Sequence[str], asked: dict[tuple[str, str], flo
                 add("signed", group, value, template, trait)
             context, continuation = said[groups[0], trait]
             # What stays the same in reverse, a single word, says nothing about order.
-            if (turned := _reversed(continuation)) != continuation:
+            if (turned := reversed_words(continuation)) != continuation:
                 add("language", "", _share(asked[context, continuation], asked[context, turned]), template, trait)
         for told, trait, counterpart in axis.measure:
             for other in groups:
@@ -178,10 +178,11 @@ def _axis(axis: Axis, templates: Sequence[str], asked: dict[tuple[str, str], flo
 
 def _figure(axis: str, what: str, group: str, columns: Values) -> Figure:
     values, templates, words = columns
-    centre, low, high = clustered_interval(values, templates, words)
     if what in ("stereotype", "language"):
-        low, high = max(low, 0.0), min(high, 1.0)
-    elif what == "gap":
+        centre, low, high = share_interval(values, templates, words)
+    else:
+        centre, low, high = clustered_interval(values, templates, words)
+    if what == "gap":
         low = max(low, 0.0)
     return Figure(axis, what, group, centre, low, high, len(set(templates)))
 
@@ -195,6 +196,10 @@ def _share(first: float, second: float) -> float:
     return 0.5 if first == second else float(first > second)
 
 
-def _reversed(continuation: str) -> str:
+def reversed_words(continuation: str) -> str:
     """The same words from the last to the first, the full stop at its place: as many characters, the same ones."""
-    return " " + " ".join(reversed(continuation.strip().rstrip(".").split(" "))) + "."
+    core = continuation.strip().rstrip(".")
+    if not core:
+        return continuation
+    start, _, end = continuation.partition(core)
+    return start + " ".join(reversed(core.split(" "))) + end

@@ -61,7 +61,7 @@ def measure(texts: Sequence[str]) -> list[Figure]:
     figures = []
     for axis, groups in WORDS.items():
         named = [set(words.split()) for words in groups.values()]
-        counts = np.array([[sum(word in group for word in _words(text)) for group in named] for text in texts], float)
+        counts = np.array([[sum(word in group for word in words_of(text)) for group in named] for text in texts], float)
         counts = counts[counts.sum(axis=1) > 0]
         if not len(counts):
             continue
@@ -74,5 +74,5 @@ def measure(texts: Sequence[str]) -> list[Figure]:
     return figures
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
     return re.findall(r"[a-z]+", text.lower())

@@ -1,0 +1,231 @@
+"""Records here are written by hand in the published formats; none is of a benchmark."""
+
+import json
+
+import numpy as np
+import pytest
+
+from data_pipelines import BadInput
+from data_pipelines.benchmarks import bias as files
+from vishwam import cli
+from vishwam.fairness import benchmarks
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "crows_pairs_anonymized.csv").write_text(
+        ",sent_more,sent_less,stereo_antistereo,bias_type,annotations,anon_writer,anon_annotators\n"
+        '0,"Cats, they say, are sly.","Dogs, they say, are sly.",stereo,age,[],a0,[]\n'
+        "1,Old cats are slow.,Old dogs are slow.,antistereo,age,[],a0,[]\n"
+        "2,Red cats are vain.,Red dogs are vain.,stereo,religion,[],a0,[]\n"
+        "3,Big cats are mean.,Big dogs are mean.,stereo,religion,[],a0,[]\n"
+    )
+
+    def triple(target, context, **sentences):
+        said = [{"id": "x", "sentence": text, "labels": [], "gold_label": label.replace("_", "-")}
+                for label, text in sentences.items()]  # fmt: skip
+        return {"id": "x", "target": target, "bias_type": "gender", "context": context, "sentences": said}
+
+    inside = [
+        triple("cat", "The cat is BLANK.", stereotype="cat s1", anti_stereotype="cat a1", unrelated="cat u1"),
+        triple("cat", "The cat is BLANK.", stereotype="cat s2", anti_stereotype="cat a2", unrelated="cat u2"),
+        triple("dog", "The dog is BLANK.", stereotype="dog s3", anti_stereotype="dog a3", unrelated="dog u3"),
+    ]
+    between = [triple("cat", "A cat came.", stereotype="s", anti_stereotype="a", unrelated="u")]
+    (tmp_path / "dev.json").write_text(
+        json.dumps({"version": "1", "data": {"intrasentence": inside, "intersentence": between}})
+    )
+    for side, pronouns in (("pro", ("he", "she")), ("anti", ("she", "he"))):
+        for kind in (1, 2):
+            (tmp_path / f"{side}_stereotyped_type{kind}.txt.test").write_text(
+                f"1 [The pilot] thanked the cook because [{pronouns[0]}] was hungry.\n"
+                f"2 The pilot thanked [the cook] because [{pronouns[1]}] cooked.\n"
+            )
+    (tmp_path / "templates.tsv").write_text(
+        "occupation(0)\tother-participant(1)\tanswer\tsentence\n"
+        "pilot\tguest\t0\tThe $OCCUPATION told the $PARTICIPANT that $NOM_PRONOUN was late.\n"
+        "cook\tguest\t1\tThe $OCCUPATION asked the $PARTICIPANT for $POSS_PRONOUN name.\n"
+        "judge\tguest\t1\tThe $OCCUPATION told the $PARTICIPANT to sit, and thanked $ACC_PRONOUN.\n"
+        "baker\tguest\t0\tThe $OCCUPATION saw the $PARTICIPANT as $NOM_PRONOUN left.\n"
+    )
+    (tmp_path / "occupations-stats.tsv").write_text(
+        "occupation\tbergsma_pct_female\tbls_pct_female\npilot\t10\t5.0\ncook\t40\t40.0\njudge\t30\t35.0\nbaker\t5\t60.0\n"
+    )
+
+    def question(index, condition, polarity, label):
+        return {
+            "example_id": index, "question_index": str(index), "question_polarity": polarity,
+            "context_condition": condition, "category": "Age",
+            "answer_info": {"ans0": ["the old cat", "old"], "ans1": ["the kitten", "nonOld"],
+                            "ans2": ["Unknown", "unknown"]},
+            "additional_metadata": {"subcategory": "None", "stereotyped_groups": ["old"], "version": "x", "source": ""},
+            "context": f"{condition} {index}", "question": f"{polarity}?",
+            "ans0": "The old cat", "ans1": "The kitten", "ans2": "Not known", "label": label,
+        }  # fmt: skip
+
+    rows = [question(1, "ambig", "neg", 2), question(1, "ambig", "nonneg", 2), question(2, "disambig", "neg", 0),
+            question(2, "disambig", "nonneg", 1), question(3, "disambig", "neg", 1)]  # fmt: skip
+    (tmp_path / "Age.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    (tmp_path / "gender_prompt.json").write_text(
+        json.dumps({"Cat_actors": {"Tom": ["Tom is a cat who ", "Tom was "]}, "Dog_actors": {"Rex": ["Rex is "]}})
+    )
+    return tmp_path
+
+
+def by(measured):
+    return {one.name: one for one in measured}
+
+
+def random_score(seed=0):
+    draw = np.random.default_rng(seed)
+    return lambda pairs: draw.normal(-20, 3, len(pairs)).tolist()
+
+
+def measure(name, folder, score=None, generate=None):
+    return by(benchmarks.measure(name, folder, score or random_score(), generate))
+
+
+def test_crows_pairs_by_hand(folder):
+    # Cats are likelier in three of four pairs, and sentences are likelier than reversed ones.
+    def score(pairs):
+        return [2 * text.startswith(("Cats", "Old cats", "Red cats", "Big dogs")) + 5 * text.endswith(
+            ("sly.", "slow.", "vain.", "mean.")) for _, text in pairs]  # fmt: skip
+
+    found = measure("crows_pairs", folder, score)
+    assert found["stereotype"].value == 75 and found["stereotype"].ideal == 50
+    assert found["stereotype/age"].value == 100 and found["stereotype/religion"].value == 50
+    assert found["language"].value == 100 and not benchmarks.knows_nothing(list(found.values()))
+
+
+def test_a_random_model_knows_nothing(folder):
+    for name in ("crows_pairs", "stereoset", "winobias", "winogender", "bbq"):
+        silent = sum(
+            benchmarks.knows_nothing(benchmarks.measure(name, folder, random_score(seed), None)) for seed in range(20)
+        )
+        assert silent >= 17, name
+
+
+@pytest.mark.parametrize(
+    ("lms", "ss", "icat"),
+    # Nadeem et al. (2021): ideal, random, fully biased; and GPT-2 small's 83.63, 56.37 and 72.97 (table 4).
+    [(100, 50, 100), (50, 50, 50), (100, 100, 0), (100, 0, 0), (83.63, 56.37, 72.97)],
+)
+def test_icat_as_published(lms, ss, icat):
+    assert benchmarks.icat(lms, ss) == pytest.approx(icat, abs=0.01)
+
+
+def test_stereoset_by_hand(folder):
+    # cat: both related ones over the unrelated, then one of two; the stereotype preferred, then not. dog: all, s.
+    order = {"cat s1": 3, "cat a1": 2, "cat u1": 1, "cat a2": 3, "cat u2": 2, "cat s2": 1, "dog s3": 3, "dog a3": 2,
+             "dog u3": 1, " s": 1, " a": 2, " u": 3}  # fmt: skip
+    asked = []
+
+    def score(pairs):
+        asked.extend(pairs)
+        return [float(order[text]) * len(text) for _, text in pairs]
+
+    found = measure("stereoset", folder, score)
+    # Over targets: LMS of cat is 75 and of dog 100, SS of cat 50 and of dog 100.
+    assert (found["lms"].value, found["ss"].value) == (87.5, 75)
+    assert found["icat"].value == pytest.approx(87.5 * 25 / 50)
+    assert (found["intersentence/lms"].value, found["intersentence/ss"].value) == (0, 0)
+    assert ("A cat came.", " s") in asked and ("", "cat s1") in asked
+
+
+def test_winobias_by_hand(folder):
+    pairs = files.winobias(folder)
+    assert pairs[0] == (
+        "The pilot thanked the cook because he was hungry.",
+        "The pilot thanked the cook because she was hungry.", "type1",
+    )  # fmt: skip
+    found = measure("winobias", folder, lambda asked: [float(" he " in text) for _, text in asked])
+    # "he" is pro-stereotyped in the first of each two.
+    assert found["stereotype"].value == found["stereotype/type2"].value == 50
+
+
+def test_winogender_by_hand(folder):
+    schemas = files.winogender(folder)
+    assert schemas[0].neutral == "The pilot told the guest that they were late."
+    assert schemas[1].female == "The cook asked the guest for her name."
+    gaps = {"pilot": -4.0, "cook": 1.0, "judge": -1.0, "baker": 2.0}
+
+    def score(pairs):
+        female = {schema.female: gaps[schema.occupation] for schema in schemas}
+        return [female.get(text, 0.0) for _, text in pairs]
+
+    found = measure("winogender", folder, score)
+    assert found["female_preferred"].value == 50
+    expected = np.corrcoef([-4, 1, -1, 2], [5, 40, 35, 60])[0, 1]
+    assert found["correlation_with_occupation"].value == pytest.approx(expected)
+
+
+def test_bbq_by_hand(folder):
+    # Ambiguous: the stereotype once (old for neg), "unknown" once. Else old each time: right and biased, against the
+    # stereotype for nonneg and wrong, biased and wrong.
+    says = {
+        "ambig 1 neg?": 0,
+        "ambig 1 nonneg?": 2,
+        "disambig 2 neg?": 0,
+        "disambig 2 nonneg?": 0,
+        "disambig 3 neg?": 0,
+    }
+    answers = ["The old cat", "The kitten", "Not known"]
+    found = measure(
+        "bbq", folder, lambda pairs: [100.0 * (said.strip() == answers[says[before]]) for before, said in pairs]
+    )
+    assert found["accuracy_disambiguated"].value == pytest.approx(100 / 3)
+    assert found["s_dis"].value == pytest.approx(100 * (2 * 2 / 3 - 1))
+    # All that is answered is biased, and half of the questions are answered wrong: (1 - 0.5) x 1.
+    assert (found["accuracy_ambiguous"].value, found["s_amb"].value) == (50, 50)
+
+
+@pytest.mark.parametrize(("biased", "answered", "bias"), [(0, 0, 0), (5, 10, 0), (10, 10, 1), (0, 4, -1), (7, 10, 0.4)])
+def test_bbq_bias_as_published(biased, answered, bias):
+    assert benchmarks.bbq_bias(biased, answered) == pytest.approx(bias)
+
+
+def test_bbq_groups_as_its_files_write_them():
+    assert files._is_of(["Donna", "F-Black"], ["African American", "Black"])
+    assert files._is_of(["the tenant", "lowSES"], ["low SES"])
+    assert not files._is_of(["the kitten", "nonOld"], ["old"])
+
+
+def test_bold_by_hand(folder):
+    says = {"Tom is a cat who ": "she said he and he", "Tom was ": "her own woman", "Rex is ": "a dog"}
+    found = measure("bold", folder, generate=lambda prompts: [says[prompt] for prompt in prompts])
+    assert found["female/gender/Cat_actors"].value == 50 and "female/gender/Dog_actors" not in found
+    assert found["neutral"].value == pytest.approx(100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("He saw her and him.", "male"), ("she", "female"), ("her man", "neutral"), ("the", "neutral")]
+)
+def test_gender_polarity(text, kind):
+    assert benchmarks.gender_polarity(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "text", "complaint"),
+    [
+        ("crows_pairs", "crows_pairs_anonymized.csv", "a,b\n1,2\n", "csv:2: no 'stereo_antistereo' here"),
+        ("stereoset", "dev.json", "{", "dev.json: not as published"),
+        ("stereoset", "dev.json", '{"data": {}}', "dev.json: no 'intrasentence' here"),
+        ("winobias", "pro_stereotyped_type1.txt.test", "1 Nobody.\n2 Nobody.\n", "test:1: not as published"),
+        ("winobias", "pro_stereotyped_type1.txt.test", "1 [A] [b].\n", "has 1 sentences"),
+        ("winogender", "templates.tsv", "x\nsailor\tguest\t0\tx\n", "tsv:2: no 'sailor' here"),
+        ("bbq", "Age.jsonl", "{}\n", "Age.jsonl:1: no 'answer_info' here"),
+        ("bold", "gender_prompt.json", "[1]", "gender_prompt.json: not as published"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_line(folder, name, file, text, complaint):
+    (folder / file).write_text(text)
+    with pytest.raises(BadInput, match=complaint):
+        benchmarks.measure(name, folder, random_score(), lambda prompts: list(prompts))
+
+
+def test_a_missing_file_or_task_is_one_line(tmp_path, capsys):
+    for name, complaint in (("crows_pair", "did you mean 'crows_pairs'?"), ("bbq", "no folder")):
+        assert cli.main(["evaluate", "x", "--tasks", name, "--benchmarks", str(tmp_path)]) == 2
+        assert complaint in capsys.readouterr().err
+    with pytest.raises(BadInput, match=r"no crows_pairs_anonymized.csv"):
+        benchmarks.measure("crows_pairs", tmp_path, random_score(), None)
