@@ -1,5 +1,6 @@
 """What a trial needs in memory: predicted, insisted on, and compared with what was seen."""
 
+import dataclasses
 import functools
 
 import jax
@@ -7,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 from flax import struct
 
+from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
 from vishwam.monitoring.watch import Watch
 from vishwam.training import memory
@@ -160,3 +162,11 @@ def test_running_out_all_the_same_is_explained():
     said = memory.exhausted(MODEL, 64, 32, "RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.\nmore")
     assert said.startswith("out of memory: a step on a batch of 64 was estimated to need")
     assert "to 32 say" in said and "more" not in said.split("(")[-1]
+
+
+@pytest.mark.parametrize("position", ["place", "rope", "none"])
+def test_parameters_have_the_types_that_a_step_returns(position):
+    """Weakly typed ones do not come back as such, and the step would be compiled twice."""
+    config = dataclasses.replace(MODEL, position=position, digit_token_ids=tuple(range(10)))
+    params = jax.eval_shape(lambda key: decoder.init(config, key)[1], jax.random.key(0))
+    assert not [leaf for leaf in jax.tree.leaves(params) if leaf.weak_type]
