@@ -15,8 +15,11 @@ import { Media } from "./media.js";
 import { ShownArtifact } from "./shown_artifact.js";
 import { formatterOf, tickFormatterOf } from "./format.js";
 import { PHASES, phasesOf } from "./phases.js";
+import { styleOf } from "./theme.js";
 
 const ROW_HEIGHT = 40;
+const LIMIT = "memory/limit";
+const FAR = 6; // times the rest
 class LinePlot {
   inColours = true;
 
@@ -38,21 +41,27 @@ class LinePlot {
     // What a trial is at is no curve beside its memory, but what stands behind it.
     const keys = named.length > 1 ? named.filter((key) => key !== "memory/phase") : named;
     const at = keys.length < named.length && points.get(this.x)?.get(`${shown.at(-1)?.id}\nmemory/phase`);
+    // A limit far above the rest would press it to the floor; it is said in words instead.
+    const top = (key) =>
+      Math.max(0, ...shown.map((run) => points.get(this.x)?.get(`${run.id}\n${key}`)?.y.reduce((a, b) => (b > a ? b : a), 0) ?? 0));
+    const limit = keys.includes(LIMIT) ? top(LIMIT) : 0;
+    const far = limit > FAR * Math.max(...keys.filter((key) => key !== LIMIT).map(top));
     const series = keys.flatMap((key, k) =>
       shown.flatMap((run) => {
         const found = points.get(this.x)?.get(`${run.id}\n${key}`);
-        if (!found) return [];
+        if (!found || (far && key === LIMIT)) return [];
         const own = `${run.id}:${key}`;
         const label =
           config.overrideSeriesTitles?.[own] ??
           (keys.length === 1 ? run.label : shown.length === 1 ? key : `${run.label} · ${key}`);
-        const color = config.overrideColors?.[own]?.color ?? run.color;
+        const alone = shown.length === 1 && keys.length > 1;
+        const color = config.overrideColors?.[own]?.color ?? (alone ? styleOf(k).color : run.color);
         return [
           {
             id: run.id,
             label,
             color,
-            dash: k
+            dash: k && !alone
               ? [
                   [7, 3],
                   [2, 3],
@@ -68,7 +77,9 @@ class LinePlot {
     const range = (low, high) => (low === undefined && high === undefined ? null : [low, high]);
     this.chart.set(series, {
       x: this.x === "time" ? "time" : "step",
-      xLabel: config.xAxisTitle ?? (this.x === "time" ? "" : this.x.replace(/^_/, "")),
+      xLabel:
+        config.xAxisTitle ??
+        (this.x === "time" ? (far ? `the limit, ${formatterOf(LIMIT)(limit)}, is far above` : "") : this.x.replace(/^_/, "")),
       log: config.yLogScale,
       xLog: config.xLogScale,
       key: keys.length > 1,
