@@ -193,3 +193,12 @@ def test_a_chart_is_read_and_zoomed_from_the_keyboard(site, page):
     until(lambda: page.evaluate(f"{plot}.scales.x.max - {plot}.scales.x.min") == 100)
     page.keyboard.press("Escape")
     until(lambda: not tip.is_visible())
+
+
+def test_a_run_that_ended_before_it_logged_anything_says_so(site, page):
+    world = site.world("nothing")
+    run = site.call(world.run, "r1", CONFIG)
+    page.goto(f"{site.url}/local/nothing/runs/r1")
+    until(lambda: "Nothing logged yet" in page.locator("#groups").inner_text())
+    site.call(world.set, run, state="failed", exit_code=1)
+    until(lambda: "ended without logging" in page.locator("#groups").inner_text())

@@ -25,6 +25,8 @@ export class CodeComparer {
     if (state === this.state) return;
     this.state = state;
     const [a, b] = await Promise.all([left, right].map((id) => this.code(id)));
+    // The reader may have chosen others meanwhile.
+    if (state !== this.state) return;
     const select = (label, chosen, place) =>
       h(
         "select",

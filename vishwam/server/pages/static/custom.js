@@ -44,7 +44,9 @@ export class CustomChart {
       this.state = state;
       return;
     }
+    this.asked = state;
     const sets = await Promise.all(holding.map(async (run) => ({ run, rows: await this.rows(run) })));
+    if (state !== this.asked) return;
     // What is still on its way is asked for again at the next change.
     this.state = sets.some(({ rows }) => !rows) ? null : state;
     const known = sets.filter(({ rows }) => rows?.length);

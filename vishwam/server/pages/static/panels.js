@@ -229,7 +229,10 @@ class Importance {
   }
 
   async draw({ runs }) {
-    if (!runs.length) return;
+    if (!runs.length) {
+      this.body.replaceChildren(h("p", { class: "empty" }, "Appears with the first results"));
+      return;
+    }
     const goal = /loss|error|perplexity/i.test(this.target) ? "minimize" : "maximize";
     const answer = await post("importance", { metric: this.target, goal, runs: runs.map((run) => run.id) });
     this.body.replaceChildren(h("p", { class: "what" }, this.target), importanceTable(answer));

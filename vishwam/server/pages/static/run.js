@@ -22,7 +22,7 @@ let answer = null;
 
 async function load() {
   answer = await json("run", { run: page.run });
-  charts.set(answer.metrics, answer.system);
+  charts.set(answer.metrics, answer.system, answer.run.live);
   memory.set(answer.metrics, answer.run.summary);
   drawHead();
   drawConfig();

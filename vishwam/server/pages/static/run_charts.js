@@ -83,9 +83,9 @@ export class RunCharts {
   }
 
   /** Every chart is out of date: what is in view is fetched now, the others when they come into view. */
-  set(metrics, system) {
-    const same = JSON.stringify([metrics, system]);
-    Object.assign(this, { metrics, system });
+  set(metrics, system, live) {
+    const same = JSON.stringify([metrics, system, live]);
+    Object.assign(this, { metrics, system, live });
     offerTokens(this.settings, metrics);
     if (same !== this.known) this.place();
     this.known = same;
@@ -127,7 +127,11 @@ export class RunCharts {
     const groups = layout(this.metrics, this.system);
     if (!groups.length) {
       $("#groups").replaceChildren(
-        h("p", { class: "empty" }, "Nothing logged yet. Curves appear with the first points."),
+        h(
+          "p",
+          { class: "empty" },
+          this.live ? "Nothing logged yet. Curves appear with the first points." : "This run ended without logging anything.",
+        ),
       );
       return;
     }
