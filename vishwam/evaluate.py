@@ -45,9 +45,9 @@ def run(
     suite, params = found.open()
     table = Table(box=None, pad_edge=False, title=f"{checkpoint}, {count} questions a set", title_justify="left")
     for column in ("split", "set"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("exact match", "95% interval", "equivalent", "logged"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     results = list(suite.exact_match(params, count))
     findings = find(results, suite.tokenizer, last=True)
     for split, name, result in results:
@@ -61,9 +61,11 @@ def run(
             f"{findings.metrics[names.equivalent(split, name)]:.2%}",
             "-" if before is None else f"{before:.2%}",
         )
-    Console().print(table)
+    # Into a file or a pipe whole lines, however long.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table)
     if errors and names.ERRORS in findings.tables:
-        Console().print(error_table(*findings.tables[names.ERRORS]))
+        console.print(error_table(*findings.tables[names.ERRORS]))
     if file:
         tables = {
             name: [dict(zip(columns, row, strict=True)) for row in rows]
@@ -79,9 +81,9 @@ def error_table(columns, rows) -> Table:
     """Exact match by what questions are like, for people."""
     table = Table(box=None, pad_edge=False, title="\nby what questions are like", title_justify="left")
     for column in columns[:4]:
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("exact match", "95% interval", "questions"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for split, name, by, value, share, low, high, asked in rows:
         table.add_row(split, name, by, value, f"{share:.1%}", f"{low:.1%} to {high:.1%}", str(asked))
     return table

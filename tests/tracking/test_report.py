@@ -179,3 +179,16 @@ def test_a_sweep_may_be_named_by_its_last_part(monkeypatch, text, expected):
 def test_what_is_no_sweep_is_refused():
     with pytest.raises(BadInput, match="'a/b/c/d' is no sweep"):
         report.resolve("a/b/c/d")
+
+
+def test_bounds_and_signed_gaps_have_no_panels_and_who_knows_nothing_has_no_bias():
+    summary = {"bias/gap": 0.1, "bias/gap_low": 0.0, "bias/gap_high": 0.2, "bias/signed/age/old": 0.1}
+
+    def blocks(knows):
+        trial = sweeps.Trial("a", "finished", {}, summary | {metrics.KNOWS_LANGUAGE: knows}, 1.0)
+        return report._when_logged([trial], lambda *panels: panels)
+
+    _, _, (bars, *curves) = blocks(1.0)
+    assert bars.metrics == ["bias/gap"] and len(curves) == 1
+    _, told = blocks(0.0)
+    assert told.text == report.KNOWS_NOTHING

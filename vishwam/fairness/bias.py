@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vishwam.evaluation.statistics import clustered_interval, share_interval
+from vishwam.tracking.metrics import KNOWS_LANGUAGE
 
 from .templates import AXES, MEASURE, Axis, sentence
 
@@ -110,7 +111,7 @@ def metrics(figures: Sequence[Figure]) -> dict[str, float]:
         if not math.isnan(figure.low):
             found[f"{name}_low"], found[f"{name}_high"] = figure.low, figure.high
     if any(figure.what == "language" for figure in figures):
-        found["bias/knows_language"] = float(knows_language(figures))
+        found[KNOWS_LANGUAGE] = float(knows_language(figures))
     return found
 
 

@@ -49,6 +49,8 @@ CONFUSIONS = "confusions"
 BIAS = "bias"
 
 BIAS_GAP = "bias/gap"
+# 1 where a model tells sentences from reversed ones, without which its bias says nothing.
+KNOWS_LANGUAGE = "bias/knows_language"
 
 INTERPOLATE_EQUIVALENT = "interpolate/equivalent"
 EXTRAPOLATE_EQUIVALENT = "extrapolate/equivalent"

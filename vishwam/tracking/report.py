@@ -34,6 +34,10 @@ OPTIONAL = (
     ("repetition/", "Repetition", "How much of what a model writes it has written before."),
     ("benchmark/", "Benchmarks", "Public test sets, from their official files."),
 )
+KNOWS_NOTHING = (
+    "No trial tells sentences from the same words in reverse order: these models know nothing of the language, and "
+    "figures of their bias would say nothing, fair or unfair."
+)
 SPLITS = ("interpolate", "extrapolate")
 MEMORY_SAID = (
     "Predicted is what XLA said the compiled step would take, before it ran; measured is the allocator's peak while it "
@@ -161,6 +165,12 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         *_when_logged(trials, grid),
         wr.H1(text="Questions, answers and what the model said"),
         grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
+        wr.H1(text="Where they err"),
+        wr.P(text="Exact match by what a question is like, and the mistakes themselves with their kind."),
+        grid(
+            wr.WeavePanelSummaryTable(table_name=metrics.ERRORS, layout=wr.Layout(0, 0, HALF, 14)),
+            wr.WeavePanelSummaryTable(table_name=metrics.CONFUSIONS, layout=wr.Layout(HALF, 0, HALF, 14)),
+        ),
         wr.H1(text="Memory and speed"),
         *(
             [wr.P(text=MEMORY_SAID), wr.CodeBlock(code=memory, language=None)]
@@ -284,8 +294,19 @@ def _when_logged(trials: Sequence[sweeps.Trial], grid: Any) -> list[Any]:
     )
     blocks: list[Any] = []
     for prefix, title, caution in OPTIONAL:
-        names = [name for name in logged if name.startswith(prefix)]
+        # Bounds are drawn with what they bound; signed gaps of every group stand in the table with theirs.
+        names = [
+            name
+            for name in logged
+            if name.startswith(prefix)
+            and not name.endswith(("_low", "_high"))
+            and not name.startswith(("bias/signed/", metrics.KNOWS_LANGUAGE))
+        ]
         if not names:
+            continue
+        knows = [trial.summary[metrics.KNOWS_LANGUAGE] for trial in trials if metrics.KNOWS_LANGUAGE in trial.summary]
+        if prefix == "bias/" and knows and not any(knows):
+            blocks += [wr.H1(text=title), wr.P(text=KNOWS_NOTHING)]
             continue
         height = max(8, len(names))
         bars = wr.BarPlot(title=f"{title}, last value", metrics=[*names], layout=wr.Layout(0, 0, FULL, height))
