@@ -127,7 +127,7 @@ def test_runs_are_searched_filtered_grouped_and_shown_by_column(site, page, swep
     page.get_by_label("Group").select_option("")
     page.locator("summary", has_text="Filter").click()
     page.get_by_label("Field").select_option("position")
-    page.get_by_label("Value").fill("rope")
+    page.get_by_label("Value", exact=True).fill("rope")
     page.get_by_role("button", name="Add").click()
     until(lambda: rows.count() == 1)
     assert search.input_value() == "position=rope"
