@@ -1,5 +1,5 @@
 """A worker: training steps of the decoder. Task: `config` (fields of DecoderConfig), batch, length, and optionally
-micro_batches, steps (a dispatch) and gemm: then it multiplies square matrices of that size instead.
+steps (a dispatch) and gemm: then it multiplies square matrices of that size instead.
 """
 
 import json
@@ -35,7 +35,7 @@ def main(task: dict[str, Any]) -> None:
     batches = jax.device_put({"tokens_BT": tokens, "loss_mask_BT": np.ones(tokens.shape, np.float32)})
     knobs = Knobs().on_device()
     begun = time.perf_counter()
-    program = train_steps.lower(graphdef, state, batches, knobs, task.get("micro_batches", 1)).compile()
+    program = train_steps.lower(graphdef, state, batches, knobs).compile()
     compile_s = time.perf_counter() - begun
 
     def work() -> None:

@@ -42,11 +42,11 @@ def run() -> list[dict]:
 
 
 def _on_cpu(python: str | None) -> list[dict]:
-    rope = {**CPU_SHAPE, "position": "rope"}
+    rope = {**CPU_SHAPE, "position": "rope", "micro_batches": 8}
     gemm = functools.partial(_cpu_worker, {"gemm": 2048})
     what = "4 layers of 256, 64 x 128, fp32"
-    rows = _compare({what: rope}, CPU_SHAPE, 128, 64, python, times=1, micro_batches=8)
-    with workers(_ours(rope, 128, 64, micro_batches=8), gemm) as pair:
+    rows = _compare({what: rope}, CPU_SHAPE, 128, 64, python, times=1)
+    with workers(_ours(rope, 128, 64), gemm) as pair:
         step, product = take_turns(pair, 1, 4, "cpu_s")
         done, peak = pair[0].ready["flops"] / step / 1e9, pair[1].ready["flops"] / product / 1e9
     what = "4 layers of 256: of the GEMM peak measured here"
@@ -125,7 +125,7 @@ def _on_gpu(python: str | None) -> list[dict]:
             continue
         full = {**shape, "vocab_size": GPU_VOCABULARY}
         config = {**full, "position": "rope", "compute_dtype": "bfloat16", "remat": "products", "loss_chunk": 8192}
-        ours = {"config": config, "length": length, "batch": batch, "micro_batches": parts}
+        ours = {"config": config | {"micro_batches": parts}, "length": length, "batch": batch}
         made = [functools.partial(Worker, "_model_ours.py", ours)]
         if python:
             theirs = {**full, "length": length, "batch": batch // parts, "device": "cuda", "compiled": True}

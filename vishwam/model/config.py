@@ -64,10 +64,19 @@ class DecoderConfig:
     place_sink: bool = True  # place heads may attend to nothing, so a missing digit is told from a zero
     compute_dtype: str = "float32"
     remat: str = "none"  # what a layer computes again backwards: nothing, all but its matrix products, or everything
+    micro_batches: int = 1  # parts of a batch that are trained on one after another, for one step on their mean
     loss_chunk: int = 0  # tokens whose logits are held at once in the loss, for large vocabularies; 0: all
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "num_layers", "model_dim", "num_heads", "mlp_dim", "rope_original_length"):
+        for name in (
+            "vocab_size",
+            "num_layers",
+            "model_dim",
+            "num_heads",
+            "mlp_dim",
+            "rope_original_length",
+            "micro_batches",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("num_kv_heads", "head_dim", "loss_chunk", "rope_attention_factor"):

@@ -111,11 +111,14 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.knobs.steps not in (Knobs().steps, self.loop.steps):
             raise ValueError(f"Knobs.steps is LoopConfig.steps ({self.loop.steps}), and not to be set to another value")
+        if self.loop.batch_size % self.model.micro_batches:
+            parts, rows = self.model.micro_batches, self.loop.batch_size
+            raise ValueError(f"batch_size must be a multiple of micro_batches ({parts}), not {rows}")
         # Knobs are traced, and inside the step nothing can be refused any more.
         for name in ("learning_rate", "gradient_clip"):
             if getattr(self.knobs, name) <= 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self.knobs, name)}")
-        for name in ("warmup_steps", "weight_decay"):
+        for name in ("warmup_steps", "weight_decay", "z_loss"):
             if getattr(self.knobs, name) < 0:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self.knobs, name)}")
         for name in ("beta1", "beta2", "average_decay"):

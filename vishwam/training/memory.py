@@ -22,9 +22,9 @@ from vishwam.tracking.metrics import LARGEST_BATCH, MEASURED_PEAK, PREDICTED_PEA
 COPIES = 6
 
 # Floats kept for the backward pass, fitted to XLA's memory analysis of `train_step` over twelve shapes.
-PER_LAYER_WIDTH = 12
-PER_LAYER_HIDDEN = 8
-PER_LAYER_ATTENTION = 4  # of each head's row of the attention matrix
+PER_LAYER_WIDTH = 10
+PER_LAYER_HIDDEN = 5
+PER_LAYER_ATTENTION = 3  # of each head's row of the attention matrix
 ONCE_WIDTH = 18
 ONCE_VOCABULARY = 2
 
@@ -46,8 +46,15 @@ def estimate(config: decoder.DecoderConfig, parameters: int, batch_size: int, le
         + PER_LAYER_HIDDEN * config.mlp_dim
         + PER_LAYER_ATTENTION * config.num_heads * length
     )
-    token = config.num_layers * layer + ONCE_WIDTH * config.model_dim + ONCE_VOCABULARY * config.vocab_size
-    return 4 * (COPIES * parameters + batch_size * length * token)
+    # What is computed again is there for one layer at a time; the others keep their input or their products.
+    kept = {"none": layer, "products": 5 * config.model_dim + 2 * config.mlp_dim, "all": config.model_dim}[config.remat]
+    token = layer + (config.num_layers - 1) * kept + ONCE_WIDTH * config.model_dim
+    logits = ONCE_VOCABULARY * config.vocab_size
+    parts = config.micro_batches
+    copies = COPIES + (parts > 1)  # the sum of gradients
+    if config.loss_chunk:
+        return 4 * (copies * parameters + config.loss_chunk * logits + batch_size * length * token // parts)
+    return 4 * (copies * parameters + batch_size * length * (token + logits) // parts)
 
 
 def largest_batch(config: decoder.DecoderConfig, parameters: int, length: int, limit: int) -> int:

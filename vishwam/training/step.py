@@ -82,14 +82,13 @@ def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -
     return _all_losses(graphdef, params, batch)[0], _targets(batch)[1]
 
 
-def train_step(
-    graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs, micro_batches: int = 1
-) -> tuple[TrainState, Metrics]:
+def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:
     """One step of AdamW on the mean loss over the tokens of answers.
 
-    The gradient is summed up over `micro_batches` equal parts of the batch, one after another: the same step in less
-    memory. Metrics are device scalars: loss (nats a token), gradient_norm (before clipping), learning_rate, tokens
-    (that were predicted) and finite, which is False when loss or gradient is not a number: the trial has diverged.
+    With `micro_batches`, which divide the rows, gradients are summed up over equal parts of the batch, one after
+    another: the same step in less memory. Metrics are device scalars: loss (nats a token), gradient_norm (before
+    clipping), learning_rate, tokens (that were predicted) and finite, which is False when loss or gradient is not a
+    number: the trial has diverged.
     """
     tokens = jnp.sum(_targets(batch)[1])
 
@@ -100,6 +99,7 @@ def train_step(
         return loss + knobs.z_loss * jnp.sum(jnp.square(divisor_BT) * weight_BT), loss
 
     slope = jax.grad(objective, has_aux=True)
+    micro_batches = nnx.merge(graphdef, state.params).config.micro_batches
     if micro_batches == 1:
         gradients, loss = slope(state.params, batch)
     else:
@@ -125,19 +125,13 @@ def train_step(
     return TrainState(state.step + 1, params, averages, optimizer_state), metrics
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4), donate_argnums=1)
-def train_steps(
-    graphdef: nnx.GraphDef, state: TrainState, batches: Batch, knobs: Knobs, micro_batches: int = 1
-) -> tuple[TrainState, Metrics]:
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def train_steps(graphdef: nnx.GraphDef, state: TrainState, batches: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:
     """As many steps as `batches` are stacked on a leading axis, in one dispatch; metrics are stacked likewise.
 
     `state` is donated. The program depends on shapes alone: not on a knob, not on the step.
     """
-
-    def one(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        return train_step(graphdef, state, batch, knobs, micro_batches)
-
-    return jax.lax.scan(one, state, batches)
+    return jax.lax.scan(lambda state, batch: train_step(graphdef, state, batch, knobs), state, batches)
 
 
 @functools.partial(jax.jit, static_argnums=0)
