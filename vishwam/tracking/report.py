@@ -41,8 +41,8 @@ KNOWS_NOTHING = (
 SPLITS = ("interpolate", "extrapolate")
 MEMORY_SAID = (
     "Predicted is what XLA said the compiled step would take, before it ran; measured is the allocator's peak while it "
-    "did, or on a CPU what the process grew by, which of small models says little. The largest batch is by proportion: what "
-    "would have fitted."
+    "did, or on a CPU what the process grew by, which of small models says little. The largest batch is by proportion: "
+    "what would have fitted."
 )
 # W&B's grid is 24 columns wide.
 THIRD, HALF, FULL = 8, 12, 24
