@@ -116,8 +116,8 @@ class Context(Stream):
     def _counts(self, count: int) -> list[int]:
         """How many of the modules to place each of `count` values gets."""
         counts = [0] * count
-        for _ in range(self.children):
-            counts[self.below(count)] += 1
+        for place in self.draws((count,) * self.children):
+            counts[place] += 1
         return counts
 
     def compose(self, question: str) -> str:

@@ -14,6 +14,8 @@ from data_pipelines.modular_math.values import DIGIT, POWERS, draw_nonzero
 
 ORDINALS = ("zeroth", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
+_LEAST = DIGIT // 2  # entropy of a term
+
 # How tightly an expression holds together; what binds less tightly than its surroundings needs brackets.
 ATOM, POWER, PRODUCT, SUM, DIFFERENCE = range(5)
 
@@ -173,28 +175,38 @@ def cut_up(stream: Stream, totals: list[int], more: int, entropy: int) -> list[t
     sizes of `entropy` shared by all. A number may be 0.
     """
     needed = [1 if total else 0 for total in totals]
-    count = sum(needed) + more
-    for _ in range(more):
-        needed[stream.below(len(needed))] += 1
-    # A single term cannot add up to 0; where it is the only one, nothing is said.
+    for place in stream.draws((len(needed),) * more):
+        needed[place] += 1
+    free = 0
     for place, total in enumerate(totals):
         if needed[place] == 1 and not total:
+            # A single term cannot add up to 0; where it is the only one, nothing is said.
             needed[place] = 0
             if others := [other for other, many in enumerate(needed) if many]:
                 needed[stream.choice(others)] += 1
-    half = POWERS[max(DIGIT // 2, entropy // max(1, count))] // 2 + 1
+    for many in needed:
+        if many > 1:
+            free += many - 1
+    # The last term of a place follows from the others.
+    shares = stream.shares(entropy, free) if free else []
     terms = []
     for place, total in enumerate(totals):
         many = needed[place]
         if many == 1:
             terms.append((total, place))
         elif many:
-            terms += _cut(stream, total, many, half, place)
+            rest = many - 1
+            own = shares.pop() if rest == 1 else sum([shares.pop() for _ in range(rest)])
+            terms += _cut(stream, total, stream.shares(own * many // rest, many), place)
     return terms
 
 
-def _cut(stream: Stream, total: int, count: int, half: int, place: int) -> list[tuple[int, int]]:
-    """`count` terms of that place, about as large as `half`, whose numbers add up to `total`."""
-    parts = [stream.below(2 * half + 1) - half for _ in range(count)]
-    rest = total - sum(parts)
-    return [(part + (rest + number) // count, place) for number, part in enumerate(parts)]
+def _cut(stream: Stream, total: int, sizes: list[int], place: int) -> list[tuple[int, int]]:
+    """Terms of that place, drawn with those entropies and then moved alike, so that their numbers add up to `total`."""
+    halves = [POWERS[size if size > _LEAST else _LEAST] // 2 + 1 for size in sizes]
+    parts = stream.draws([2 * half + 1 for half in halves])
+    rest, count = total - sum(parts) + sum(halves), len(parts)
+    return [
+        (part - half + (rest + number) // count, place)
+        for number, (part, half) in enumerate(zip(parts, halves, strict=True))
+    ]

@@ -6,6 +6,7 @@ one SplitMix64 step a draw in Python and is the same on every machine and versio
 2014) mixes single counters.
 """
 
+from collections.abc import Iterable
 from hashlib import blake2b
 
 _MASK = (1 << 64) - 1
@@ -78,6 +79,23 @@ class Stream:
         self._pool, place = divmod(pool, len(options))
         return options[place]
 
+    def draws(self, counts: Iterable[int]) -> list[int]:
+        """`below(count)` for each of `counts`."""
+        pool = self._pool
+        values = []
+        for count in counts:
+            if count > _WIDEST:
+                self._pool = pool
+                values.append(self._below_wide(count))
+                pool = self._pool
+                continue
+            if pool < _LOW:
+                pool = self._refill()
+            pool, value = divmod(pool, count)
+            values.append(value)
+        self._pool = pool
+        return values
+
     def shuffled(self, items) -> list:
         """A new list of `items` in random order (Fisher-Yates)."""
         items = list(items)
@@ -94,5 +112,9 @@ class Stream:
         """`total` cut into `count` non-negative parts at uniform places."""
         if count == 1:
             return [total]
-        cuts = sorted([self.below(total + 1) for _ in range(count - 1)])
+        if count == 2:
+            cut = self.below(total + 1)
+            return [cut, total - cut]
+        cuts = self.draws((total + 1,) * (count - 1))
+        cuts.sort()
         return [high - low for low, high in zip([0, *cuts], [*cuts, total], strict=True)]

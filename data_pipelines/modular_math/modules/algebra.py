@@ -12,7 +12,7 @@ Term = tuple[int, str]
 @module("algebra__linear_1d", composed=(2, 4), sizes="the solution and the equation share the digits")
 def linear_1d(context: Context, entropy: int) -> tuple[str, str]:
     """The integer that solves a linear equation with terms on both sides."""
-    own = context.between(DIGIT, DIGIT + entropy // 3)
+    own = max(DIGIT, entropy // 4)
     solution = draw_signed(context, own)
     variable = context.letter()
     equation = _equation(context, variable, solution, max(DIGIT, entropy - own))
@@ -48,15 +48,11 @@ def solution_of_system(context: Context, value: Value, entropy: int) -> str:
 
 def _equation(context: Context, variable: str, solution: int, entropy: int) -> str:
     """slope * variable = slope * solution, both cut into terms that are thrown on either side."""
-    upper = max(DIGIT // 2, entropy // 2)
-    slope = draw_nonzero(context, upper)
-    if context.composed:
-        more = context.below(2 + entropy // (2 * DIGIT))
-        pieces = cut_up(context, [slope, -slope * solution], more, entropy - upper)
-        terms = [(number, "" if place else variable) for number, place in pieces]
-    else:
-        terms = [(number, variable) for number in _cut(context, slope, entropy - upper)]
-        terms += [(number, "") for number in _cut(context, -slope * solution, entropy - upper)]
+    upper = entropy // 3 + context.below(entropy // 3 + 1)
+    slope = draw_nonzero(context, max(DIGIT, upper))
+    totals = [slope, -slope * solution]
+    more = context.between(1, max(1, 2 + entropy // (2 * DIGIT) - sum(map(bool, totals))))
+    terms = [(number, "" if place else variable) for number, place in cut_up(context, totals, more, entropy - upper)]
     terms, sides = _thrown(context, terms)
     return _assembled(context.write(*_signed(terms, sides)), terms, sides)
 
@@ -97,12 +93,3 @@ def _assembled(handles: list[str], terms: list[Term], sides: list[int]) -> str:
     for handle, (_, factor), side in zip(handles, terms, sides, strict=True):
         both[side].append((handle, factor))
     return f"{signed_sum(both[0])} = {signed_sum(both[1])}"
-
-
-def _cut(context: Context, total: int, entropy: int) -> list[int]:
-    """One to three integers with that sum, none of them 0."""
-    parts = [
-        draw_nonzero(context, max(DIGIT // 2, entropy // 3))
-        for _ in range(context.below(min(3, 1 + entropy // (2 * DIGIT))))
-    ]
-    return [part for part in [*parts, total - sum(parts)] if part]
