@@ -42,7 +42,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
 
     from vishwam.monitoring.watch import Watch, device_memory_profile
     from vishwam.tracking import run as tracking
-    from vishwam.training import compile_cache, loop, memory
+    from vishwam.training import compile_cache, data, loop, memory
     from vishwam.training.checkpoint import Checkpoints, only_writer
     from vishwam.training.rows import Diverged
 
@@ -66,6 +66,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
         writer.config(
             loaded.knobs
             | {"gin_config": loaded.config_str, "gin_operative_config": loaded.operative_config_str}
+            | {"data": data.prepared(experiment)}
             | {"device": jax.devices()[0].device_kind, "device_count": jax.device_count(), "jax": jax.__version__}
         )
         state.write(folder / "config.gin", loaded.config_str)

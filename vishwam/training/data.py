@@ -1,5 +1,9 @@
 """The batches that a trial trains on."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import grain
 
 from data_pipelines import BadInput
@@ -30,3 +34,15 @@ def training_data(experiment: Experiment, tokenizer: MathTokenizer) -> grain.Dat
         if each.length != packing.row_length:
             raise BadInput(f"{each.folder} holds rows of {each.length} tokens, and row_length is {packing.row_length}")
     return row_batches(Mixture(packed, packing.weights, loop.seed), loop.batch_size, 0)
+
+
+def prepared(experiment: Experiment) -> list[dict[str, Any]]:
+    """For a run's config: of each folder that `vishwam prepare` wrote, how many questions, leaks found and removed."""
+    facts = []
+    for folder in experiment.packing.folders:
+        path = Path(folder) / "dataset.json"  # rows that other code packed have none
+        if path.exists():
+            said = json.loads(path.read_bytes())
+            leaks = {split: said["leaks"][split] for split in ("train", "validation")}
+            facts.append({"name": said["plan"]["name"], "splits": said["splits"], "removed": said["removed"], **leaks})
+    return facts
