@@ -227,3 +227,22 @@ def test_the_estimate_of_memory_agrees_with_the_compiler():
     count = memory.parameter_count(model)
     assert count == sum(leaf.size for leaf in jax.tree.leaves(params))
     assert 2 / 3 < memory.estimate(model, count, 32, 96) / needed < 3 / 2
+
+
+def test_the_corners_of_a_sweep_tell_their_memory_and_their_largest_batch(tmp_path, capsys):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(with_parameters("  batch_size:\n    values: [16, 64]\n  model_dim:\n    values: [32, 128]\n"))
+    assert cli.main(["check", str(file)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if "largest batch about" in line]
+    assert [line[:2] for line in lines] == [
+        [f"batch_size={batch}", f"model_dim={dim}"] for batch, dim in ((16, 32), (16, 128), (64, 32), (64, 128))
+    ]
+    largest = [int(line[-1].replace(",", "")) for line in lines]
+    assert largest[0] == largest[2] > largest[1] == largest[3] > 64
+
+
+def test_a_corner_that_cannot_fit_names_the_largest_batch_that_does(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(check, "device_limit", lambda: (10**9, "GPU memory that JAX may take"))
+    said = complaint(tmp_path, with_parameters("  batch_size:\n    values: [16, 100000]\n"), capsys)
+    assert "sweep.yaml:8: batch_size=100000" in said and "1.0 GB of GPU memory that JAX may take" in said
+    assert "the largest batch that fits is about" in said
