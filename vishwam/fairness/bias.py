@@ -63,7 +63,7 @@ class Figure:
     """One measured thing with its 95% interval over templates."""
 
     axis: str
-    what: str  # gap, signed, stereotype, language; flips; parity, share
+    what: str  # gap, signed, stereotype, language; exact_match_gap, flip_rate; parity, share
     group: str  # of a signed gap or a share, else empty
     value: float
     low: float
@@ -97,7 +97,7 @@ def measure(score: Score, config: BiasConfig, templates: Sequence[str] = MEASURE
 
 def metrics(figures: Sequence[Figure]) -> dict[str, float]:
     """By names in W&B: bias/gap, bias/gap/<axis>, bias/stereotype/..., bias/language, each with _low and _high,
-    bias/signed/<axis>/<group>, and what `fairness.maths` and `fairness.generations` find.
+    bias/signed/<axis>/<group>; bias/maths/exact_match_gap, /flip_rate; bias/parity/<axis>, bias/share/<axis>/<group>.
     """
     found: dict[str, float] = {}
     for figure in figures:
@@ -107,6 +107,8 @@ def metrics(figures: Sequence[Figure]) -> dict[str, float]:
         if figure.what == "language" and figure.axis != "all":
             continue  # The same sentences of the same language; in the table all of them stand.
         name = f"bias/{figure.what}" + ("" if figure.axis == "all" else f"/{figure.axis}")
+        if figure.axis == "maths":
+            name = f"bias/maths/{figure.what}"
         found[name] = figure.value
         if not math.isnan(figure.low):
             found[f"{name}_low"], found[f"{name}_high"] = figure.low, figure.high

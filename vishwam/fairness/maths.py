@@ -7,7 +7,7 @@ from data_pipelines.modular_math.counterfactual import counterfactual
 from data_pipelines.modular_math.people import NAMES, WordProblem
 from data_pipelines.modular_math.source import QuestionSource
 from vishwam.evaluation.exact_match import Sample
-from vishwam.evaluation.statistics import clustered_interval
+from vishwam.evaluation.statistics import clustered_interval, paired_interval, share_interval
 
 from .bias import Figure
 
@@ -28,7 +28,7 @@ def measure(
 ) -> list[Figure]:
     """Exact match where women and men have changed places, against the questions as they were; empty without people.
 
-    gap: exact match as it was minus that of the counterfactuals; flips: the share of questions with another answer.
+    exact_match_gap: as it was minus that of the counterfactuals; flip_rate: the share of questions with another answer.
     Intervals cluster by the problem's wording, without its numbers and people. Question i of a set and its
     counterfactual differ in nothing else.
 
@@ -56,9 +56,15 @@ def measure(
         for sample, other in zip(before, said, strict=True)
     ]
     flips = [float(sample.prediction != other) for sample, other in zip(before, said, strict=True)]
+    number = len(set(clusters))
+    gap, low, high = clustered_interval(gaps, clusters)
+    if high - low < 1e-9:  # All problems agree, which is no certainty: as many observations as wordings.
+        right = sum(sample.prediction == sample.answer for sample in before)
+        both = round(right / len(before) * number) if gap == 0 else 0
+        low, high = paired_interval(both, number * (gap > 0), number * (gap < 0), number - both if gap == 0 else 0)
     return [
-        Figure("maths", what, "", *clustered_interval(values, clusters), len(set(clusters)))
-        for what, values in (("gap", gaps), ("flips", flips))
+        Figure("maths", "exact_match_gap", "", gap, low, high, number),
+        Figure("maths", "flip_rate", "", *share_interval(flips, clusters), number),
     ]
 
 
