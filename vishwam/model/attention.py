@@ -141,11 +141,17 @@ class Attention(nnx.Module):
         return jnp.einsum("nts,nsk->ntk", p_BHTS.reshape(k.shape[0], -1, S), v).reshape(B, H, T, K)
 
     def over_cache(self, q_BHTK: jax.Array, cached: KeysValues, context: Context) -> jax.Array:
-        """One query a row by products and sums: as matrix products, XLA would copy the whole cache at each token."""
+        """One query a row by products and sums: as matrix products, XLA would copy the whole cache at each token; and
+        one head of a group after another, since over five axes its sums are eight times slower.
+        """
         B, H, _, K = q_BHTK.shape
-        grouped = (B, self.config.kv_heads, -1)
-        q = q_BHTK.astype(jnp.float32).reshape(*grouped, K, 1)
-        scores_BHS = jnp.sum(q * cached.keys_BHKS[:, :, None], axis=3).reshape(B, H, -1)
+        keys_BHKS, values_BHSK = cached
+        q_BHGK = q_BHTK.astype(jnp.float32).reshape(B, self.config.kv_heads, -1, K)
+        groups = range(q_BHGK.shape[2])
+        scores = [jnp.sum(q_BHGK[:, :, g, :, None] * keys_BHKS, axis=2) for g in groups]
+        scores_BHS = (scores[0] if len(scores) == 1 else jnp.stack(scores, axis=2)).reshape(B, H, -1)
         p_BHTS = self.probabilities(scores_BHS[:, :, None], context)
-        p = p_BHTS.reshape(*grouped, p_BHTS.shape[-1], 1)
-        return jnp.sum(p * cached.values_BHSK[:, :, None], axis=3).reshape(B, H, 1, K).astype(q_BHTK.dtype)
+        p_BHGS = p_BHTS.reshape(B, self.config.kv_heads, len(groups), -1)
+        y = [jnp.sum(p_BHGS[:, :, g, :, None] * values_BHSK, axis=2) for g in groups]
+        y_BHGK = y[0] if len(y) == 1 else jnp.stack(y, axis=2)
+        return y_BHGK.reshape(B, H, 1, K).astype(q_BHTK.dtype)
