@@ -5,7 +5,7 @@ An expression grows from its value: a leaf is replaced by two whose sum, differe
 there are enough operations. A fraction among the leaves is one quotient short of being written with integers.
 """
 
-from math import gcd
+from math import comb, gcd, log10
 
 from data_pipelines.modular_math.composition import FRACTIONS_OR_INTEGERS, Context, maker
 from data_pipelines.modular_math.expressions import OPERATIONS, Written, leaf
@@ -29,6 +29,9 @@ _SIZES = f"{_FEWEST_OPERATIONS} operations and one more for every two digits"
 _BEYOND = ("longer", f"1 to {_LONGER} operations more than the {MOST_TRAIN_OPERATIONS} of training")
 _SUM, _DIFFERENCE, _PRODUCT, _QUOTIENT = range(4)
 _ALL = (_SUM, _DIFFERENCE, _PRODUCT, _QUOTIENT)
+
+# By operations: the entropy of the shape of an expression, log10 of the Catalan number in sixteenths of a digit.
+_TREES = [round(DIGIT * log10(comb(2 * count, count) // (count + 1))) for count in range(16)]
 
 # [sign, left, right], or a Value until it is replaced by its text.
 Node = list
@@ -67,11 +70,11 @@ def mul_div_multiple(context: Context, entropy: int) -> tuple[str, str]:
 
 
 def _question(context: Context, entropy: int, kinds: tuple[int, ...]) -> tuple[str, str]:
+    own = max(DIGIT, entropy // 4)
     if context.extrapolates:
         operations = MOST_TRAIN_OPERATIONS + context.between(1, _LONGER)
     else:
-        operations = _FEWEST_OPERATIONS + context.below(entropy // (2 * DIGIT) + 1)
-    own = max(DIGIT, entropy // 4)
+        operations = _FEWEST_OPERATIONS + context.below((entropy - own) // (2 * DIGIT) + 1)
     # Longer expressions have integer values, in Saxton et al., too.
     whole = _QUOTIENT not in kinds or context.extrapolates
     value = integer(draw_signed(context, own)) if whole or context.below(2) else draw_fraction(context, own)
@@ -93,7 +96,10 @@ def expression(context: Context, value: Value, entropy: int) -> str:
 
 
 def _expression(context: Context, value: Value, operations: int, entropy: int, kinds: tuple[int, ...]) -> str:
-    share = max(DIGIT // 2, entropy // (operations + 1))
+    entropy += _TREES[operations]
+    # Sums carry the largest number to all the others: there every operation gets the same.
+    same = _QUOTIENT not in kinds
+    shares = [entropy // operations] * operations if same else context.shares(entropy, operations)
     root: Node = [value]
     leaves: list[tuple[Node, int]] = [(root, 0)]
     fractions = 1 if value.places else 0
@@ -104,6 +110,7 @@ def _expression(context: Context, value: Value, operations: int, entropy: int, k
             place = next(place for place, (node, slot) in enumerate(leaves) if node[slot].places)
         node, slot = leaves[place]
         whole = node[slot]
+        share = max(DIGIT // 2, shares[left - 1])
         sign, first, second = _split(context, whole, share, kinds, fractions < left, left > fractions + 1)
         node[slot] = branch = [sign, first, second]
         leaves[place] = (branch, 1)
@@ -124,7 +131,7 @@ def _split(
     numerator, denominator = whole.numerator, whole.denominator
     kind = context.choice(kinds)
     if denominator > 1 and (kind == _QUOTIENT or not free):
-        factor = draw_nonzero(context, share // 2)
+        factor = draw_nonzero(context, share)
         return "/", integer(numerator * factor), integer(denominator * factor)
     if kind == _SUM:
         first = draw_signed(context, share)
