@@ -66,7 +66,10 @@ def run(say: Callable[[str], None] = print) -> int:
     findings = [*_devices(nvidia, reading), *findings]
     server.join(max(0.0, end - time.monotonic()))
     if server.is_alive():
-        answers = [Finding("W&B", "does not answer in time", "see that its address is right: echo $WANDB_BASE_URL")]
+        # Without an address in the environment it may still be W&B's client that loads.
+        named = os.environ.get("WANDB_BASE_URL")
+        remedy = f"see that {named} can be reached from here" if named else None
+        answers = [Finding("W&B", "no answer in the time there was", remedy)]
     findings = [*_jax(jax, reading, end), *findings, *answers]
     nvidia.close()
     width = max(len(finding.what) for finding in findings)
@@ -247,7 +250,7 @@ def _server(end: float) -> Iterator[Finding]:
         yield Finding("W&B", f"WANDB_MODE={mode}: runs stay on this machine, and sweeps do not work")
         return
     folder = state.folder() / "server"
-    if environment.uses_embedded_server():
+    if _never_chosen() or environment.uses_embedded_server():
         address = local.address(folder)
         if address is None:
             yield Finding("W&B", "the embedded server, which is not up; ./run.sh and `vishwam env` start it")
@@ -261,6 +264,13 @@ def _server(end: float) -> Iterator[Finding]:
         yield Finding("W&B", f"{name}: no API key", f"wandb login --host {url}, or export WANDB_API_KEY=...")
         return
     yield _viewer(name, url, key, max(0.2, end - time.monotonic() - 0.1))
+
+
+def _never_chosen() -> bool:
+    """Whether no other server can have been, which is known without W&B's client: that takes a second to load."""
+    netrc = Path(os.environ.get("NETRC") or "~/.netrc").expanduser()
+    known = ("WANDB_BASE_URL", "WANDB_API_KEY", "WANDB_MODE")
+    return not any(map(os.environ.get, known)) and not netrc.exists() and not netrc.with_name("_netrc").exists()
 
 
 def _configured() -> tuple[str, str]:

@@ -48,12 +48,19 @@ class Journal:
     def __init__(self):
         self.summary = {}
 
+    def log_memory(self, metrics): ...
+
+    def alert(self, title, text, level): ...
+
+    def attach(self, name, kind, file, content): ...
+
     def summarise(self, values):
         self.summary.update(values)
 
 
 def prediction(batch, limit=10**12):
-    return predict(step, *arguments(batch), limit, "memory")
+    graphdef, state, batches, knobs = arguments(batch)
+    return predict(step, graphdef, state, batches, knobs, limit, "memory")
 
 
 def test_a_prediction_holds_state_gradient_and_activations():
@@ -110,7 +117,7 @@ def test_a_shape_is_compiled_once_for_prediction_and_step():
     gauge = Gauge(journal, Watch(journal))
     graphdef, state, batches, knobs = arguments(48, length=24)
     compiled = []
-    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: compiled.append(name))
+    jax.monitoring.register_event_duration_secs_listener(lambda event, duration_secs, **_: compiled.append(event))
     gauge.before(step, graphdef, state, batches, knobs)
     before = compiled.count("/jax/core/compile/backend_compile_duration")
     assert before >= 1
