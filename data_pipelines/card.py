@@ -48,7 +48,7 @@ def markdown(facts: dict[str, Any]) -> str:
         "",
         "## Ranges",
         "",
-        table.markdown(plan["modules"]).partition("\n\n")[2].strip(),
+        "".join(table.markdown(plan["modules"]).partition("*Size*")[1:]).strip(),
         "",
         "## Reading it",
         "",

@@ -12,6 +12,9 @@ _HEAD = """\
 
 Made by `python -m data_pipelines.modular_math.table` from what the modules say of themselves.
 
+To add a module, write a new file in `modules/`: a function with the decorator and a docstring, which becomes its line
+here. What `modules/__init__.py` shows is such a file, and a test runs it. Then run the command above.
+
 *Size* is drawn evenly between the two numbers given for a set: an entropy of n digits means about 10**n equally likely
 questions, shared among the numbers of a question as the last column says, and among its modules where it is composed of
 several. `difficulty` `easy`, `medium` and `hard` draw from that third of the training range. Interpolation lies within
