@@ -13,15 +13,14 @@ import numpy as np
 from data_pipelines.loader import Batch
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.evaluation.exact_match import ExactMatch
-from vishwam.evaluation.findings import find
-from vishwam.evaluation.suite import SPLITS, Suite, figures
-from vishwam.fairness import bias, live
+from vishwam.evaluation.suite import Suite
 from vishwam.model import decoder
 from vishwam.model.flops import flops_per_token, peak_flops_per_second
 from vishwam.monitoring.watch import Watch
-from vishwam.tracking.metrics import BIAS, SAMPLES
+from vishwam.tracking.metrics import SAMPLES
 from vishwam.tracking.run import Run
 
+from . import examination
 from .checkpoint import SCORE, Checkpoints
 from .data import training_data
 from .experiment import Experiment
@@ -29,8 +28,6 @@ from .interruption import Interrupted, Interruption
 from .memory import Gauge
 from .rows import Rows
 from .step import init_state, train_steps
-
-SAMPLES_SHOWN = 20  # of each set, in the table at an evaluation
 
 
 class Stopped(Exception):
@@ -106,22 +103,12 @@ def train(
         best_loss = min(loss, best_loss)
         if checkpoints.newest() != step:
             save(loss)
-        results = list(suite.exact_match(state.averages, questions))
-        findings = find(results, tokenizer, step == loop.steps, check)
-        metrics = figures(results) | findings.metrics
-        tables = dict(findings.tables)
-        if step == loop.steps or not experiment.bias.last_only:
-            asked = {split: experiment.data.sets(split) for split in SPLITS}
-            answered = {f"{split}/{name}": (asked[split][name], result.samples) for split, name, result in results}
-            found = live.measure(experiment.bias, suite, state.averages, answered, say)
-            metrics |= bias.metrics(found)
-            tables |= {BIAS: live.table(found)} if found else {}
-        shown = {f"{split}/{name}": result.samples[:SAMPLES_SHOWN] for split, name, result in results}
-        evaluation = {"step": step, "questions": questions, SCORE: loss} | metrics
+        seen = examination.examine(suite, state.averages, questions, step == loop.steps, experiment.bias, say)
+        evaluation = {"step": step, "questions": questions, SCORE: loss} | seen.metrics
         checkpoints.note(step, evaluation)
-        shown_tables = {name: run.table(*table) for name, table in tables.items()}
-        measured.update(metrics | shown_tables | {SAMPLES: run.samples(shown)})
-        for line in spoken(results):
+        tables = {name: run.table(*table) for name, table in seen.tables.items()}
+        measured.update(seen.metrics | tables | {SAMPLES: run.samples(seen.samples)})
+        for line in spoken(seen.results):
             say(line)
         return evaluation
 

@@ -1,0 +1,46 @@
+"""All that is asked of a model when a trial evaluates it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vishwam.evaluation.exact_match import Sample
+from vishwam.evaluation.findings import Results, find
+from vishwam.evaluation.suite import SPLITS, Suite, figures
+from vishwam.fairness import bias, live
+from vishwam.fairness.bias import BiasConfig
+from vishwam.tracking.metrics import BIAS
+
+SAMPLES_SHOWN = 20  # of each set
+
+
+@dataclass(frozen=True)
+class Examination:
+    """metrics: by name; tables: by name, columns and rows; samples: the first answers of each set."""
+
+    results: Results
+    metrics: dict[str, float]
+    tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]
+
+    @property
+    def samples(self) -> dict[str, Sequence[Sample]]:
+        return {f"{split}/{name}": result.samples[:SAMPLES_SHOWN] for split, name, result in self.results}
+
+
+def examine(
+    suite: Suite, params: Any, questions: int, last: bool, asked_of_bias: BiasConfig, say: Callable[[str], None]
+) -> Examination:
+    """Exact match over `questions` of every set, what the answers tell beside it, and bias.
+
+    last: the trial ends with this one, so it is worth what is too dear for every evaluation.
+    """
+    results = list(suite.exact_match(params, questions))
+    findings = find(results, suite.tokenizer, last, suite.check)
+    metrics, tables = figures(results) | findings.metrics, dict(findings.tables)
+    if last or not asked_of_bias.last_only:
+        sets = {split: suite.data.sets(split) for split in SPLITS}
+        answered = {f"{split}/{name}": (sets[split][name], result.samples) for split, name, result in results}
+        found = live.measure(asked_of_bias, suite, params, answered, say)
+        metrics |= bias.metrics(found)
+        tables |= {BIAS: live.table(found)} if found else {}
+    return Examination(results, metrics, tables)
