@@ -108,6 +108,8 @@ def prepare(
 
 
 def _prepare(plan: Plan, folder: Path, tokenizer: MathTokenizer, workers: int, progress: Progress) -> dict[str, Any]:
+    for split in released.SPLITS if plan.released else ():
+        released.sets(plan.released, split)  # What is wrong with them shows before the work.
     identity = plan.identity(tokenizer)
     _insist_on(folder, identity)
     for path in folder.rglob("*"):

@@ -160,6 +160,13 @@ def test_questions_of_an_evaluation_set_are_removed(tmp_path, tokenizer):
     assert "| train | `released interpolate/some` | 3 |" in (folder / "README.md").read_text()
 
 
+def test_a_wrong_folder_of_released_files_is_refused_before_any_work(tmp_path, tokenizer):
+    plan = Plan(PLAN.config, 256, str(tmp_path / "nowhere"))
+    with pytest.raises(BadInput, match=r"nowhere.interpolate: no \.txt files"):
+        prepare(plan, tmp_path / "out", tokenizer)
+    assert files(tmp_path / "out") == []
+
+
 def test_kept_leaves_out_what_is_removed():
     source = MATH.train_source()
     removed = [0, 1, 5, 9]
