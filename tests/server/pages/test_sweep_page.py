@@ -80,7 +80,7 @@ def test_hovering_a_trial_marks_it_in_the_table(site, page):
     page.goto(f"{site.url}/local/drawn/sweeps/abcd1234")
     page.locator("#legend a").nth(1).hover()
     until(lambda: page.locator("#trials tr.marked").get_attribute("data-run") == "run00001")
-    assert page.locator("#legend a.dim").count() == 3
+    until(lambda: page.locator("#legend a.dim").count() == 3)
 
 
 def test_a_sweep_without_trials_says_so(site, page):

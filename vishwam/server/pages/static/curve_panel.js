@@ -24,7 +24,7 @@ export class CurvePanel {
    * promise of curves over steps that are already under way.
    */
   constructor({ name, newest = Infinity, early = null }) {
-    Object.assign(this, { name, newest, early, runs: [], metrics: [], first: [] });
+    Object.assign(this, { name, newest, early, runs: [], metrics: [], first: [], marked: null });
     this.settings = { x: "step", log: false, smoothing: 0 };
     this.charts = new Map();
     this.points = new Map();
@@ -38,11 +38,15 @@ export class CurvePanel {
         this.load(null);
       },
     );
-    onHover((id) => {
-      for (const item of $("#legend").querySelectorAll("a"))
-        item.classList.toggle("dim", id !== null && item.dataset.run !== id);
-    });
+    onHover((id) => this.mark(id));
     onSelect(() => this.load(new Set()));
+  }
+
+  /** Dims every run of the legend but one; null none. */
+  mark(id) {
+    this.marked = id;
+    for (const item of $("#legend").querySelectorAll("a"))
+      item.classList.toggle("dim", id !== null && item.dataset.run !== id);
   }
 
   /** runs: in the order they are drawn, each with color and dash. `own`: metrics that matter most here. */
@@ -144,6 +148,7 @@ export class CurvePanel {
             ),
           ));
     $("#legend").replaceChildren(...parts);
+    this.mark(this.marked);
   }
 
   groupLegend() {
