@@ -61,7 +61,8 @@ def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> f
 
     `test_fixtures`: anybody may make users whose key is their name.
     """
-    endpoint, stream = graphql.Endpoint(store, Scheduler(store)), filestream.Endpoint(store)
+    scheduler = Scheduler(store)
+    endpoint, stream = graphql.Endpoint(store, scheduler), filestream.Endpoint(store)
 
     async def run_graphql(request: Request) -> Response:
         request.state.user = user_of(store, request)
@@ -95,7 +96,7 @@ def create_app(store: Store, open_pages: bool, test_fixtures: bool = False) -> f
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         endpoint.readers.shutdown(wait=False, cancel_futures=True)
-        endpoint.scheduler.close()
+        scheduler.close()
 
     async def refused(request: Request, error: Exception) -> Response:
         for kind, handler in handlers.items():

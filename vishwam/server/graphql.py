@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from dataclasses import field as data_field
 from datetime import UTC, datetime
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import graphql
 from graphql import GraphQLError, GraphQLResolveInfo, GraphQLScalarType
@@ -31,9 +31,6 @@ from starlette.responses import Response
 from vishwam.server import history
 from vishwam.server.store import Store
 from vishwam.server.web import Refused, json_response, read_body, read_json
-
-if TYPE_CHECKING:
-    from vishwam.server.scheduler import Scheduler
 
 MAX_BYTES = 16 << 20  # a request; an artifact's files come 10,000 at a time, in 4 MB
 MAX_NODES = 500_000  # keys, objects and lists of a request
@@ -49,12 +46,18 @@ _RESOLVERS: dict[str, Callable[..., Any]] = {}
 Row = dict[str, Any]
 
 
+class Scheduler(Protocol):
+    """What answers agents; see `scheduler`."""
+
+    async def heartbeat(self, context: "Context", agent: Row, alive: dict[str, Any]) -> list[Row]: ...
+
+
 @dataclass
 class Context:
     """What a resolver needs: the store, this thread's connection, who asks, and the address they reached us at."""
 
     store: Store
-    scheduler: "Scheduler"
+    scheduler: Scheduler
     db: sqlite3.Connection
     user: Row
     base_url: str
@@ -255,7 +258,7 @@ def _check_depth(document: graphql.DocumentNode) -> None:
 class Endpoint:
     """POST /graphql."""
 
-    def __init__(self, store: Store, scheduler: "Scheduler") -> None:
+    def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self.store, self.scheduler = store, scheduler
         self.readers = ThreadPoolExecutor(4, thread_name_prefix="reader")
 

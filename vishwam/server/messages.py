@@ -11,6 +11,7 @@ from typing import Any
 
 from vishwam.server import history, hyperband, trials
 from vishwam.server.database import update
+from vishwam.server.scheduler import settle
 from vishwam.server.web import Refused
 
 Names = tuple[str, str, str]  # entity, project, run
@@ -138,8 +139,6 @@ def _advance(
     if complete:
         trials.take_summary(db, run["id"], json.loads(run["sweep_config"]))
     if state != before:
-        from vishwam.server.scheduler import settle
-
         settle(db, run["sweep_id"])
 
 
