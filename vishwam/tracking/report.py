@@ -322,24 +322,27 @@ def _by_set(exact: Sequence[str], grid: Any) -> list[Any]:
     """Exact match of every evaluation set: their last values side by side, and each one's curve."""
     if len(exact) < 2:
         return []
+    # Names of many sets stand beside their bars, where there is room for them.
+    many = len(exact) > 12
+    height = len(exact) // 2 if many else 8
     bars = wr.BarPlot(
         title="Exact match by evaluation set, last value",
         metrics=list(exact),
-        orientation="v",
+        orientation="h" if many else "v",
         range_x=(0.0, 1.0),
-        layout=wr.Layout(0, 0, FULL, 8),
+        layout=wr.Layout(0, 0, FULL, height),
     )
     by_digits = _curve(
         metrics.BY_DIGITS,
         "Exact match by digits, one line a trial that ended",
         0,
-        8,
+        height,
         top=1.0,
         over=metrics.DIGITS,
         size=(FULL, 8),
     )
     lengths = [by_digits] if any(metrics.digits_of(name) for name in exact) else []
-    below = 8 + 8 * len(lengths)
+    below = height + 8 * len(lengths)
     curves = lengths + [
         _curve(name, name.removeprefix("exact_match/"), THIRD * (i % 3), below + 6 * (i // 3), top=1.0, size=(THIRD, 6))
         for i, name in enumerate(exact)

@@ -198,6 +198,8 @@ export function scatter(graph, runs, x, y, z, { small = false, isShown = () => t
 
 const label = (value) => (typeof value === "number" ? tick(value) : value);
 
+const MOST_UPRIGHT = 12;
+
 /**
  * Bars: of several metrics one group each, with one bar a run; of one metric a bar a run, lying down for long names.
  * metrics: [{name, value: run => number}].
@@ -206,7 +208,8 @@ export function bars(graph, runs, metrics, { vertical = false, low, high, format
   graph.set(() => {
     const several = metrics.length > 1;
     const short = format === number ? tick : format;
-    const upright = several || vertical;
+    // The names of many metrics have room only beside their bars.
+    const upright = vertical || (several && metrics.length <= MOST_UPRIGHT);
     const groups = several ? metrics.map((metric) => metric.name) : runs.map((run) => run.label);
     const written = {
       show: runs.length * metrics.length <= 24,
@@ -237,7 +240,7 @@ export function bars(graph, runs, metrics, { vertical = false, low, high, format
         ...axisStyle().axisLabel,
         interval: 0,
         overflow: "truncate",
-        width: upright ? (graph.host.clientWidth - 60) / groups.length : Math.min(260, graph.host.clientWidth * 0.42),
+        width: upright ? (graph.host.clientWidth - 60) / groups.length : Math.min(380, graph.host.clientWidth * 0.42),
       },
     };
     const colorOf = (run) => ({
