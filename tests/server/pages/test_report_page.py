@@ -80,6 +80,37 @@ def test_charts_of_a_report_draw_the_runs_of_the_run_set(site, page, filled):
     until(lambda: min(ink(page, panel("Parallel Coordinates Plot"), COLORS)) > 60)
 
 
+def test_a_scatter_has_its_running_line_its_trend_and_the_colours_of_its_third_value(site, page):
+    world = site.world("front")
+    for name, gap, right, loss in [("a", 0.1, 0.5, 1.0), ("b", 0.2, 0.4, 2.0), ("c", 0.3, 0.9, 3.0)]:
+        number = site.call(world.run, name, {})
+        site.call(world.log, number, [], **{"gap": gap, "right": right, "loss": loss})
+    scatter = wr.ScatterPlot(
+        title="Front",
+        x=SUMMARY("gap"),
+        y=SUMMARY("right"),
+        z=SUMMARY("loss"),
+        range_y=(0.0, 1.0),
+        running_ymax=True,
+        regression=True,
+        gradient=[wr.GradientPoint(color="#00ff00", offset=0), wr.GradientPoint(color="#ff0000", offset=100)],
+    )
+    open_report(site, page, world, [wr.PanelGrid(runsets=[trials("front", "")], panels=[scatter])])
+    until(lambda: ink(page, panel("Scatter Plot"), [(255, 0, 0)])[0] > 20)
+    options = page.evaluate(
+        "() => [...document.querySelectorAll('.panel div')].find((one) => one.graph).graph.made.getOption()"
+    )
+    points, running, trend = options["series"]
+    assert sorted(point["value"] for point in points["data"]) == [[0.1, 0.5, 1.0], [0.2, 0.4, 2.0], [0.3, 0.9, 3.0]]
+    assert running["data"] == [[0.1, 0.5], [0.2, 0.5], [0.3, 0.9]], "the best so far, from left to right"
+    slope, middle = (0.9 - 0.5) / 0.2, (0.5 + 0.4 + 0.9) / 3  # by least squares over three even steps
+    assert trend["data"][0] == pytest.approx([0.1, middle - 0.1 * slope])
+    assert trend["data"][1] == pytest.approx([0.3, middle + 0.1 * slope])
+    assert (options["yAxis"][0]["min"], options["yAxis"][0]["max"]) == (0, 1)
+    assert options["visualMap"][0]["inRange"]["color"] == ["#00ff00", "#ff0000"]
+    assert (options["visualMap"][0]["min"], options["visualMap"][0]["max"]) == (1, 3)
+
+
 def test_figures_tables_and_comparisons_of_a_report(site, page, filled):
     panels = [
         wr.ScalarChart(title="Best", metric=SUMMARY(DIGITS[1]), groupby_aggfunc="max"),

@@ -116,11 +116,58 @@ export function axisOf(values, log) {
   return { type: "value", scale: true, min: low - margin, max: high + margin, place };
 }
 
+// By all the values so far, from left to right.
+const RUNNING = {
+  min: (values) => Math.min(...values),
+  max: (values) => Math.max(...values),
+  avg: (values) => values.reduce((sum, value) => sum + value, 0) / values.length,
+};
+
+/** A line of what the points up to each x have reached: the front, where both axes have a better end. */
+function runningLine(how, points) {
+  const sorted = points.filter(({ at }) => isNumber(at[0])).toSorted((a, b) => a.at[0] - b.at[0]);
+  const values = sorted.map(({ at }) => at[1]);
+  return {
+    type: "line",
+    name: `running ${how}`,
+    data: sorted.map(({ at }, i) => [at[0], RUNNING[how](values.slice(0, i + 1))]),
+    step: how === "avg" ? false : "end",
+    ...aLine("solid"),
+  };
+}
+
+/** The straight line nearest to the points, by least squares of what is drawn. */
+function trendLine(points) {
+  const known = points.map(({ at }) => at).filter(([x]) => isNumber(x));
+  const mean = (i) => known.reduce((sum, at) => sum + at[i], 0) / known.length;
+  const [x, y] = [mean(0), mean(1)];
+  const spread = known.reduce((sum, at) => sum + (at[0] - x) ** 2, 0);
+  if (!spread) return null;
+  const slope = known.reduce((sum, at) => sum + (at[0] - x) * (at[1] - y), 0) / spread;
+  const ends = [Math.min(...known.map((at) => at[0])), Math.max(...known.map((at) => at[0]))];
+  return { type: "line", name: "trend", data: ends.map((end) => [end, y + slope * (end - x)]), ...aLine("dashed") };
+}
+
+const aLine = (type) => ({
+  symbol: "none",
+  silent: true,
+  z: 1,
+  lineStyle: { color: css("ink-2"), width: 1.5, type, opacity: 0.7 },
+});
+
 /**
- * Points of runs; z colours them, else each has its own colour. x, y, z: {name, log, value: run => number}.
- * `small`: one of many. `isShown(id)`: the others are faint.
+ * Points of runs; z colours them, else each has its own colour. x, y, z: {name, log, low, high, value: run => number}.
+ * `small`: one of many. `isShown(id)`: the others are faint. `running`: lines of the "min", "max" or "avg" so far.
+ * `colours`: of z, from its lowest to its highest.
  */
-export function scatter(graph, runs, x, y, z, { small = false, isShown = () => true } = {}) {
+export function scatter(
+  graph,
+  runs,
+  x,
+  y,
+  z,
+  { small = false, isShown = () => true, running = [], trend = false, colours = null } = {},
+) {
   graph.set(() => {
     const points = runs
       .map((run) => ({ run, at: [x.value(run), y.value(run), z?.value(run)] }))
@@ -134,18 +181,23 @@ export function scatter(graph, runs, x, y, z, { small = false, isShown = () => t
         points.map(({ at }) => at[1]),
         y.log,
       ),
-    ].map(({ place, min, max, ...axis }) => ({
-      ...axis,
-      ...(axis.type === "log" ? { min, max } : {}),
-      ...axisStyle(),
-    }));
+    ].map(({ place, min, max, ...axis }, i) => {
+      const { low, high } = [x, y][i];
+      return {
+        ...axis,
+        ...(axis.type === "log" ? { min, max } : {}),
+        ...(isNumber(low) && { min: low }),
+        ...(isNumber(high) && { max: high }),
+        ...axisStyle(),
+      };
+    });
     const third = points.map(({ at }) => at[2]).filter(isNumber);
     const name = { nameLocation: "middle", nameGap: 26 };
     return {
       ...base(),
       grid: small
         ? { left: 52, right: 12, top: 8, bottom: 38 }
-        : { left: 62, right: 26, top: 14, bottom: 42 },
+        : { left: 62, right: 26, top: third.length > 1 ? 34 : 14, bottom: 42 },
       xAxis: { ...axes[0], name: x.name, ...name, axisLabel: { ...axisStyle().axisLabel, formatter: label } },
       yAxis: {
         ...axes[1],
@@ -156,11 +208,20 @@ export function scatter(graph, runs, x, y, z, { small = false, isShown = () => t
       },
       ...(third.length > 1 && {
         visualMap: {
-          show: false,
+          show: !small,
+          type: "continuous",
+          seriesIndex: 0,
           dimension: 2,
-          min: Math.min(...third),
-          max: Math.max(...third),
-          inRange: { color: ramp() },
+          min: z.low ?? Math.min(...third),
+          max: z.high ?? Math.max(...third),
+          inRange: { color: colours ?? ramp() },
+          orient: "horizontal",
+          right: 26,
+          top: 2,
+          itemWidth: 10,
+          itemHeight: 110,
+          text: [number(z.high ?? Math.max(...third)), `${z.name}  ${number(z.low ?? Math.min(...third))}`],
+          textStyle: { color: css("ink-2"), fontSize: 11, fontFamily: css("font") },
         },
       }),
       tooltip: {
@@ -191,6 +252,8 @@ export function scatter(graph, runs, x, y, z, { small = false, isShown = () => t
             },
           })),
         },
+        ...running.map((how) => runningLine(how, points)),
+        ...(trend ? [trendLine(points)].filter(Boolean) : []),
       ],
     };
   });

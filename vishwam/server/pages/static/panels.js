@@ -129,6 +129,9 @@ function empty(host, is) {
   host.classList.toggle("waiting", is);
 }
 
+// As the panel's settings name them.
+const RUNNING_LINES = { min: "showMinYAxisLine", max: "showMaxYAxisLine", avg: "showAvgYAxisLine" };
+
 class ScatterPlot {
   inColours = true;
 
@@ -143,17 +146,32 @@ class ScatterPlot {
       empty(this.graph.host, true);
       return;
     }
-    const axis = (accessor, log) =>
-      accessor && { name: nameOf(accessor), log: log ?? guessLog(accessor), value: (run) => valueOf(run, accessor) };
+    const axis = (which) => {
+      const accessor = config[`${which}Axis`];
+      return (
+        accessor && {
+          name: nameOf(accessor),
+          log: config[`${which}AxisLogScale`] ?? guessLog(accessor),
+          low: config[`${which}AxisMin`],
+          high: config[`${which}AxisMax`],
+          value: (run) => valueOf(run, accessor),
+        }
+      );
+    };
     const shown = runs.filter((run) => typeof valueOf(run, config.yAxis) === "number");
     empty(this.graph.host, !shown.length);
     if (shown.length)
       scatter(
         this.graph,
         shown,
-        axis(config.xAxis, config.xAxisLogScale),
-        axis(config.yAxis, config.yAxisLogScale),
-        axis(config.zAxis),
+        axis("x"),
+        axis("y"),
+        axis("z"),
+        {
+          running: Object.keys(RUNNING_LINES).filter((how) => config[RUNNING_LINES[how]]),
+          trend: Boolean(config.showLinearRegression),
+          colours: config.customGradient?.toSorted((a, b) => a.offset - b.offset).map((point) => point.color),
+        },
       );
   }
 }
