@@ -1,10 +1,13 @@
 """The one writer of a trial to W&B."""
 
+import atexit
 import base64
+import functools
 import json
 import logging
 import os
 import threading
+import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,12 +20,18 @@ from wandb.sdk.lib.runid import generate_id
 from vishwam.evaluation.exact_match import Sample
 
 from .metrics import BIAS, BY_DIGITS, CONFUSIONS, DIGITS, ERRORS, INTERPOLATE, SAMPLES, STEP, VALIDATION_LOSS, digits_of
+from .outbox import Outbox, Work
 
 log = logging.getLogger(__name__)
 
 # Everything over the step but memory, which W&B draws over wall time: a device's memory does not know of steps.
 OVER_STEPS = ("train/*", "validation/*", "interpolate/*", "extrapolate/*", "exact_match/*", "equivalent/*", "bias/*",
               "repetition/*", "benchmark/*", SAMPLES, ERRORS, CONFUSIONS, BIAS)  # fmt: skip
+
+# Rows of memory are given up first where the client takes none: an hour of them is kept.
+MOST_WAITING = 1800
+# For what is still to be said where a trial ends by force.
+LAST_SECONDS = 3.0
 
 # The client's own query for this.
 RUN_STOPPED_STATUS = """
@@ -37,6 +46,9 @@ class Run:
 
     Steps increase strictly: after a resume, rows up to the last one that W&B already has are dropped, so the replayed
     steps between the checkpoint and the kill are not drawn twice.
+
+    Nobody who writes waits for the client, which encodes rows, talks to a process of its own and may be slow: it is
+    called by one thread, in the order in which things were said.
     """
 
     def __init__(self, run: "wandb.Run", stop: threading.Event):
@@ -47,9 +59,10 @@ class Run:
         self._key = api_key(run.settings.base_url)
         self._by_digits: dict[int, float] = {}
         self._logged_to = int(run.summary.get(STEP, -1)) if self.resumed else -1
-        # Rows of memory come from a thread of their own, and the client counts rows.
-        self._writing = threading.RLock()
-        self._ended = False
+        self._outbox = Outbox("writer")
+        # Where a trial ends by an error nobody thought of, before the client ends the run.
+        atexit.register(self._outbox.flush, LAST_SECONDS)
+        self._monitoring_failed = False
 
     @property
     def path(self) -> str:
@@ -66,12 +79,17 @@ class Run:
         self._run.config.update(missing)
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """One row at `step`. A row at or before the last one logged is dropped (see the class)."""
+        """One row at `step`. A row at or before the last one logged is dropped (see the class).
+
+        Raises what the client has raised at a row before: a trial that leaves no curve is none.
+        """
+        if self._outbox.failure:
+            raise self._outbox.failure
         if step <= self._logged_to:
             return
         self._logged_to = step
-        with self._writing:
-            self._run.log({STEP: step, **metrics})
+        row = {"_timestamp": time.time(), STEP: step, **metrics}
+        self._outbox.put(functools.partial(self._run.log, row))
         by_digits = {digits: value for name, value in metrics.items() if (digits := digits_of(name))}
         if by_digits and INTERPOLATE in metrics and "max_digits" in self._run.config:
             by_digits[int(self._run.config["max_digits"])] = metrics[INTERPOLATE]
@@ -79,31 +97,45 @@ class Run:
 
     def log_memory(self, metrics: Mapping[str, float]) -> None:
         """One row of its own instant, whatever the step; dropped when the run has ended. Any thread may call it."""
-        with self._writing:
-            if not self._ended:
-                self._run.log(dict(metrics))
+        row = {"_timestamp": time.time(), **metrics}
+        if len(self._outbox) < MOST_WAITING:
+            self._aside(functools.partial(self._run.log, row))
 
     def alert(self, title: str, text: str, level: str) -> None:
         """level: INFO, WARN or ERROR. Any thread may call it."""
-        with self._writing:
-            if not self._ended:
-                self._run.alert(title=title, text=text, level=level)
+        self._aside(functools.partial(self._run.alert, title=title, text=text, level=level))
 
     def attach(self, name: str, kind: str, file: str, content: bytes) -> None:
         """A file as an artifact `name-<run id>` of type `kind`, uploaded in the background. Any thread may call it."""
-        artifact = wandb.Artifact(f"{name}-{self.id}", type=kind)
-        with artifact.new_file(file, mode="wb") as opened:
-            opened.write(content)
-        with self._writing:
-            if not self._ended:
-                self._run.log_artifact(artifact)
+
+        def send() -> None:
+            artifact = wandb.Artifact(f"{name}-{self.id}", type=kind)
+            with artifact.new_file(file, mode="wb") as opened:
+                opened.write(content)
+            self._run.log_artifact(artifact)
+
+        self._aside(send)
+
+    def _aside(self, work: Work) -> None:
+        """Hands over what a trial can do without: what goes wrong there is said once and ends nothing."""
+
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:
+                if not self._monitoring_failed:
+                    self._monitoring_failed = True
+                    log.exception("W&B's client did not take what was measured of memory")
+
+        self._outbox.put(guarded)
 
     def logged(self, step: int) -> bool:
         """Whether W&B has the row of `step` already."""
         return step <= self._logged_to
 
     def summarise(self, values: Mapping[str, Any]) -> None:
-        self._run.summary.update(dict(values))
+        values = dict(values)
+        self._outbox.put(lambda: self._run.summary.update(values))
 
     def samples(self, rows: Mapping[str, Sequence[Sample]]) -> "wandb.Table":
         """A table of questions, answers and predictions by evaluation set, to be logged with a row."""
@@ -182,13 +214,15 @@ class Run:
         """Says what is left to say where a trial ends by force; returns its exit code."""
         if self.ask_stop_requested():
             self.summarise({"stopped_early": True})
+            self._outbox.flush(LAST_SECONDS)
             return 0
+        self._outbox.flush(LAST_SECONDS)
         self.announce_preemption()
         return 1
 
     def fail(self, reason: str) -> None:
         """Ends the run as failed, with the reason where a person looks for it."""
-        self._run.summary["failure"] = reason
+        self.summarise({"failure": reason})
         self.alert("Trial failed", reason, "ERROR")
         self._end(exit_code=1)
 
@@ -196,14 +230,15 @@ class Run:
         """Ends the run; one that is not to go on leaves its last exact match by digits as a curve."""
         if exit_code == 0:
             for digits, value in sorted(self._by_digits.items()):
-                with self._writing:
-                    self._run.log({DIGITS: digits, BY_DIGITS: value})
+                self._outbox.put(functools.partial(self._run.log, {DIGITS: digits, BY_DIGITS: value}))
         self._end(exit_code)
 
     def _end(self, exit_code: int) -> None:
-        with self._writing:
-            self._ended = True
-        self._run.finish(exit_code=exit_code)
+        self._outbox.close()
+        failure = self._outbox.failure if exit_code == 0 else None
+        self._run.finish(exit_code=1 if failure else exit_code)
+        if failure:
+            raise failure
 
 
 def new_id() -> str:
