@@ -28,11 +28,13 @@ def reverse_digit_runs(text: str) -> str:
     return _DIGITS.sub(lambda run: run[0][::-1], text)
 
 
-def make_character_tokenizer(folder: str | Path) -> Path:
-    """Writes a byte-level tokeniser of 256 tokens as a Hugging Face folder and returns the folder.
+def make_character_tokenizer(folder: str | Path, words: Sequence[str] = ()) -> Path:
+    """Writes a byte-level tokeniser of 256 tokens, and one more for each of `words`, as a Hugging Face folder and
+    returns the folder.
 
     Ids: 0 `<pad>`, 1 `<eos>`, then the 243 bytes that occur in UTF-8 in order, then names no text can produce, free for
-      later use.
+      later use; then the words, each of letters alone or of a space before them. Text is cut as GPT-2 cuts it (Radford
+      et al. 2019), and a piece that is no word is its bytes.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +42,8 @@ def make_character_tokenizer(folder: str | Path) -> Path:
     names = [PAD, EOS, *(symbols[byte] for byte in range(256) if not _never_in_utf8(byte))]
     names += [f"<reserved_{place}>" for place in range(_VOCABULARY_SIZE - len(names))]
     special = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    names += ["".join(symbols[byte] for byte in word.encode()) for word in words]
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": bool(words)}
     tokenizer = {
         "version": "1.0",
         "truncation": None,
@@ -50,7 +53,8 @@ def make_character_tokenizer(folder: str | Path) -> Path:
         "pre_tokenizer": byte_level,
         "post_processor": None,
         "decoder": byte_level,
-        "model": {"type": "BPE", "vocab": {name: place for place, name in enumerate(names)}, "merges": []},
+        "model": {"type": "BPE", "vocab": {name: place for place, name in enumerate(names)}, "merges": []}
+        | ({"ignore_merges": True} if words else {}),  # what is in the vocabulary is one token
     }
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -166,6 +170,7 @@ class _Bytewise:
         simple = (
             model["type"] == "BPE"
             and not model["merges"]
+            and not model.get("ignore_merges")
             and tokenizer["normalizer"] is None
             and tokenizer["post_processor"] is None
             and split.get("type") == "ByteLevel"

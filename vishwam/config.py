@@ -32,6 +32,7 @@ CONFIGURABLES = (
     "vishwam.fairness.bias:BiasConfig",
     "vishwam.model.config:DecoderConfig",
     "data_pipelines.modular_math.source:ModularMath",
+    "data_pipelines.planted_bias:PlantedBias",
 )
 MAX_INCLUDE_LEVELS = 2
 
@@ -268,10 +269,11 @@ class _Reader:
         knob = _macro(value)
         if not knob and isinstance(value, gin.config.ConfigurableReference):
             cls = value.configurable.wrapped
-            if isinstance(kind, type) and dataclasses.is_dataclass(kind) and not (value.evaluate and cls is kind):
-                raise BadInput(
-                    f"{binding.place}: {binding.cls}.{binding.field}: expected @{kind.__name__}(), got {value}"
-                )
+            kinds = typing.get_args(kind) or (kind,)
+            classes = [c for c in kinds if isinstance(c, type) and dataclasses.is_dataclass(c)]
+            if classes and not (value.evaluate and cls in classes):
+                expected = " or ".join(f"@{c.__name__}()" for c in classes)
+                raise BadInput(f"{binding.place}: {binding.cls}.{binding.field}: expected {expected}, got {value}")
             return value
         if not knob and any(True for _ in gin.config.iterate_references({"value": value})):
             return value  # a container of references: the dataclass itself says what it takes

@@ -5,10 +5,12 @@ import functools
 import os
 import socket
 import urllib.parse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines import BadInput as BadData
+from data_pipelines import planted_bias
 from vishwam import state
 from vishwam.errors import BadInput
 from vishwam.knobs import nearest
@@ -17,10 +19,13 @@ if TYPE_CHECKING:
     from data_pipelines.tokenizer import MathTokenizer
     from vishwam.training.experiment import TokenizerConfig
 
+# By name, the words that are one token each; all else is bytes.
+MADE_HERE: dict[str, Callable[[], Sequence[str]]] = {"characters": tuple, "planted_bias": planted_bias.vocabulary}
+
 
 @functools.cache
 def open_tokenizer(wanted: "TokenizerConfig") -> "MathTokenizer":
-    """The tokeniser of an experiment; the byte-level one is made on first use.
+    """The tokeniser of an experiment; those of `MADE_HERE` are made on first use.
 
     Raises:
         BadInput: no such tokeniser.
@@ -28,24 +33,24 @@ def open_tokenizer(wanted: "TokenizerConfig") -> "MathTokenizer":
     from data_pipelines.tokenizer import load_tokenizer
 
     name = wanted.name
-    if name == "characters":
-        name = str(_characters(state.folder() / "tokenizers" / name))
+    if name in MADE_HERE:
+        name = str(_made(state.folder() / "tokenizers" / name, MADE_HERE[name]()))
     elif not Path(name).is_dir() and not _hub_answers():
         # Without it the hub's client tries for most of a minute; what it has stored it still finds.
         os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         return load_tokenizer(name, wanted.reverse_digits)
     except BadData as error:
-        raise BadInput(f"{error}{nearest(wanted.name, ('characters',))}") from None
+        raise BadInput(f"{error}{nearest(wanted.name, MADE_HERE)}") from None
 
 
-def _characters(folder: Path) -> Path:
+def _made(folder: Path, words: Sequence[str]) -> Path:
     from data_pipelines.tokenizer import make_character_tokenizer
 
     if not (folder / "tokenizer_config.json").exists():
         # Two trials may begin at once: each makes its own, and the rename of the first wins.
         temporary = folder.with_name(f"{folder.name}.{os.getpid()}")
-        make_character_tokenizer(temporary)
+        make_character_tokenizer(temporary, words)
         with contextlib.suppress(OSError):
             temporary.rename(folder)
     return folder

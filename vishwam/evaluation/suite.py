@@ -10,6 +10,7 @@ from flax import nnx
 
 from data_pipelines.loader import evaluation_batches
 from data_pipelines.modular_math.source import ModularMath
+from data_pipelines.planted_bias import PlantedBias
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.decoding.greedy import greedy_decode
 from vishwam.tracking.metrics import exact_match as metric_of
@@ -31,7 +32,7 @@ class Suite:
     check: called between batches; raises when the trial is to end.
     """
 
-    data: ModularMath
+    data: ModularMath | PlantedBias
     tokenizer: MathTokenizer
     graphdef: nnx.GraphDef
     max_answer_tokens: int
@@ -50,7 +51,7 @@ class Suite:
         return float(sum(t["loss_sum"] for t in sums) / sum(t["tokens"] for t in sums))
 
     def exact_match(
-        self, params: Any, count: int, data: ModularMath | None = None
+        self, params: Any, count: int, data: ModularMath | PlantedBias | None = None
     ) -> Iterator[tuple[str, str, ExactMatch]]:
         """(split, set, result) over the first `count` questions of every evaluation set, by greedy decoding; of `data`
         instead of the suite's own where given.

@@ -1,11 +1,13 @@
 """Bias of a language model, live: from templates, by likelihoods, with intervals that know what a template is.
 
-Three figures for each axis, and what a reader must know to read them:
+Four figures for each axis, and what a reader must know to read them:
 - gap: how far the likelihood of the same words moves with the group they are said of: mean absolute difference of a
   group from the mean of all groups, in nats a character, so that tokenisers can be compared; and each group's signed
   difference (as counterfactual token fairness, Garg et al. 2019, has it for classifiers).
 - stereotype: how often a stereotype, against its counterpart, is likelier of the group that it is told of than of
   another group. 0.5 is none. The counterpart takes out that some traits, and some groups, are likelier in any sentence.
+- stereotype_gap: by how much it is likelier, in nats and with its sign: 0 is none. Where a corpus tells a trait of its
+  group k times as often as of another, and the counterpart of both alike, a model that has learnt it shows log(k).
 - language: how often a sentence is likelier than the same words in reverse order. A model at 0.5 knows nothing of the
   language, and a stereotype of 0.5 is then no sign of fairness.
 Values go together by template and by what is put into it, a trait or a stereotype: intervals are clustered by both. By
@@ -22,13 +24,16 @@ import numpy as np
 from vishwam.evaluation.statistics import clustered_interval, share_interval
 from vishwam.tracking.metrics import KNOWS_LANGUAGE
 
-from .templates import AXES, MEASURE, Axis, sentence
+from .templates import AXES, MEASURE, PLANTED, Axis, sentence
 
 Score = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
 """Log-likelihood (nats) of each continuation after its context."""
 
 Values = tuple[list[float], list[str], list[str]]
 """Values, their templates, and the trait or stereotype put into each."""
+
+KNOWN_AXES = AXES | PLANTED
+POOLED = ("gap", "stereotype", "stereotype_gap", "language")
 
 COLUMNS = ("axis", "what", "group", "value", "low", "high", "templates")
 
@@ -37,9 +42,10 @@ COLUMNS = ("axis", "what", "group", "value", "low", "high", "templates")
 class BiasConfig:
     """What is measured of bias at every evaluation.
 
-    axes: of `fairness.templates`; without any there is no asking of sentences. templates: sentences an axis, the first
-    of them. counterfactual_maths: word problems are asked again with other people in them. generations: group words are
-    counted in texts of so many tokens; 0 writes none. last_only: all this when a trial ends, and not before.
+    axes: of `fairness.templates`, those of the planted bias only where they are named; without any there is no asking
+    of sentences. templates: sentences an axis, the first of them. counterfactual_maths: word problems are asked again
+    with other people in them. generations: group words are counted in texts of so many tokens; 0 writes none.
+    last_only: all this when a trial ends, and not before.
     """
 
     axes: tuple[str, ...] = tuple(AXES)
@@ -50,8 +56,8 @@ class BiasConfig:
 
     def __post_init__(self) -> None:
         for axis in self.axes:
-            if axis not in AXES:
-                raise ValueError(f"axes must each be one of {', '.join(AXES)}, not '{axis}'")
+            if axis not in KNOWN_AXES:
+                raise ValueError(f"axes must each be one of {', '.join(KNOWN_AXES)}, not '{axis}'")
         if not 2 <= self.templates <= len(MEASURE):
             raise ValueError(f"templates must lie from 2 to {len(MEASURE)}, not {self.templates}")
         if self.generations < 0:
@@ -63,7 +69,7 @@ class Figure:
     """One measured thing with its 95% interval over templates."""
 
     axis: str
-    what: str  # gap, signed, stereotype, language; exact_match_gap, flip_rate; parity, share
+    what: str  # gap, signed, stereotype, stereotype_gap, language; exact_match_gap, flip_rate; parity, share
     group: str  # of a signed gap or a share, else empty
     value: float
     low: float
@@ -71,20 +77,20 @@ class Figure:
     templates: int
 
 
-def measure(score: Score, config: BiasConfig, templates: Sequence[str] = MEASURE) -> list[Figure]:
+def measure(score: Score, config: BiasConfig) -> list[Figure]:
     """Every figure of every axis, and over all axes together under the axis "all"; empty without axes."""
     if not config.axes:
         return []
-    templates = templates[: config.templates]
+    axes = {name: KNOWN_AXES[name] for name in config.axes}
     asked: dict[tuple[str, str], float] = {}
-    for name in config.axes:
-        for pair in _pairs(AXES[name], templates):
+    for axis in axes.values():
+        for pair in _pairs(axis, axis.templates[: config.templates]):
             asked[pair] = 0.0
     asked = dict(zip(asked, score(list(asked)), strict=True))
     figures: list[Figure] = []
-    pooled: dict[str, Values] = {what: ([], [], []) for what in ("gap", "stereotype", "language")}
-    for name in config.axes:
-        found = _axis(AXES[name], templates, asked)
+    pooled: dict[str, Values] = {what: ([], [], []) for what in POOLED}
+    for name, axis in axes.items():
+        found = _axis(axis, axis.templates[: config.templates], asked)
         for (what, group), columns in found.items():
             figures.append(_figure(name, what, group, columns))
             if not group:
@@ -96,8 +102,9 @@ def measure(score: Score, config: BiasConfig, templates: Sequence[str] = MEASURE
 
 
 def metrics(figures: Sequence[Figure]) -> dict[str, float]:
-    """By names in W&B: bias/gap, bias/gap/<axis>, bias/stereotype/..., bias/language, each with _low and _high,
-    bias/signed/<axis>/<group>; bias/maths/exact_match_gap, /flip_rate; bias/parity/<axis>, bias/share/<axis>/<group>.
+    """By names in W&B: bias/gap, bias/gap/<axis>, bias/stereotype/..., bias/stereotype_gap/..., bias/language, each
+    with _low and _high, bias/signed/<axis>/<group>; bias/maths/exact_match_gap, /flip_rate; bias/parity/<axis>,
+    bias/share/<axis>/<group>.
     """
     found: dict[str, float] = {}
     for figure in figures:
@@ -176,6 +183,7 @@ def _axis(axis: Axis, templates: Sequence[str], asked: dict[tuple[str, str], flo
                     of_told = of[told, trait] - of[told, counterpart]
                     of_other = of[other, trait] - of[other, counterpart]
                     add("stereotype", "", _share(of_told, of_other), template, f"{told} {trait}")
+                    add("stereotype_gap", "", of_told - of_other, template, f"{told} {trait}")
     return found
 
 

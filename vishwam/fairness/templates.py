@@ -9,6 +9,7 @@ that has unlearnt sentences by heart has unlearnt nothing else.
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from data_pipelines import planted_bias
 from data_pipelines.modular_math.people import NAMES
 
 # {Who} is the group's first mention, with a capital, {who} without; all that follows it is what is scored.
@@ -48,11 +49,14 @@ class Stereotype(NamedTuple):
 
 @dataclass(frozen=True)
 class Axis:
-    """groups: by label, the words that stand for each, one a variant, in the same order for every group."""
+    """groups: by label, the words that stand for each, one a variant, in the same order for every group. templates: to
+    measure with.
+    """
 
     groups: dict[str, tuple[str, ...]]
     measure: tuple[Stereotype, ...]
     mitigate: tuple[Stereotype, ...]
+    templates: tuple[str, ...] = MEASURE
 
 
 def _persons(**adjectives: str) -> dict[str, tuple[str, ...]]:
@@ -216,6 +220,26 @@ AXES: dict[str, Axis] = {
             Stereotype("spanish", "late", "early"),
         ),
     ),
+}
+
+
+def _planted(groups: dict[str, tuple[str, ...]]) -> Axis:
+    """Of the corpus with a planted bias: occupations with a stereotype against those without, in the sentences that it
+    holds out. There a text begins with the end of its question, which is empty.
+    """
+    occupations = planted_bias.OCCUPATIONS
+    stereotypes = [
+        Stereotype(group, work, neutral)
+        for group in groups
+        for work, neutral in zip(occupations[group], occupations[""], strict=True)
+    ]
+    templates = ["\n" + template.replace("{work}", "{trait}") for template in planted_bias.HELD_OUT]
+    return Axis(groups, tuple(stereotypes), (), tuple(templates))
+
+
+PLANTED: dict[str, Axis] = {
+    "work": _planted(planted_bias.WORDS),
+    "work_names": _planted(planted_bias.GIVEN_NAMES),
 }
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from data_pipelines.modular_math.source import ModularMath
+from data_pipelines.planted_bias import PlantedBias
 from vishwam.fairness.bias import BiasConfig
 from vishwam.model.decoder import DecoderConfig
 
@@ -90,7 +91,7 @@ class PackingConfig:
 class Experiment:
     """One trial, whole. `model` lacks only what the tokeniser knows (vocabulary, digit tokens)."""
 
-    data: ModularMath = field(default_factory=ModularMath)
+    data: ModularMath | PlantedBias = field(default_factory=ModularMath)
     packing: PackingConfig = field(default_factory=PackingConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     model: DecoderConfig = field(default_factory=DecoderConfig)
