@@ -44,10 +44,16 @@ def without_cache(graphdef, params, prompts, lengths, new, eos_id):
 
 
 @pytest.mark.parametrize(
-    ("position", "place_rope"), [("place", False), ("place", True), ("rope", False), ("none", False)]
+    ("position", "change"),
+    [
+        ("place", {}),
+        ("place", {"place_rope": True, "place_end_heads": 1, "place_content_ordinal": True}),
+        ("rope", {}),
+        ("none", {}),
+    ],
 )
-def test_decoding_with_a_cache_says_what_the_whole_text_says(position, place_rope):
-    graphdef, params = make(position, place_rope=place_rope)
+def test_decoding_with_a_cache_says_what_the_whole_text_says(position, change):
+    graphdef, params = make(position, **change)
     prompts = some_prompts()
     expected = without_cache(graphdef, params, prompts, LENGTHS, NEW, eos_id=99)
     assert len(set(expected.ravel().tolist())) > 4  # it says something

@@ -20,6 +20,10 @@ VARIANTS = {
     "all heads by place": dataclasses.replace(SMALL, place_heads=4),
     "place beside rope": dataclasses.replace(SMALL, place_rope=True),
     "soft mask": dataclasses.replace(SMALL, place_hard_mask=False),
+    "ends of numbers": dataclasses.replace(SMALL, place_heads=1, place_end_heads=2),
+    "all that goes by numbers": dataclasses.replace(
+        SMALL, place_heads=1, place_end_heads=1, place_content_ordinal=True, place_rope=True
+    ),
     "no ordinal": dataclasses.replace(SMALL, place_ordinal=False),
     "no sink": dataclasses.replace(SMALL, place_sink=False),
     "shared keys": dataclasses.replace(SMALL, position="rope", num_kv_heads=2, qk_norm=True, norm_epsilon=1e-2),
@@ -94,21 +98,29 @@ class NumPyDecoder:
 
     def attend(self, part, head, t, q, k, v, tokens):
         config = self.config
-        by_place = config.position == "place" and head < config.place_heads
+        by_place = config.position == "place" and head < config.place_heads + config.place_end_heads
         place, ordinal = self.places(tokens)
+        stands = place[t]
+        if head >= config.place_heads and place[t] < 0:
+            # Above the highest digit of the number before.
+            digits = [s for s in range(t) if place[s] >= 0]
+            stands = place[digits[-1]] + 1 if digits else 0
         terms = [(part["sink"][head], 0.0)] if by_place and config.place_sink else []
         rotary = config.position == "rope" or (config.position == "place" and config.place_rope and not by_place)
         for s in range(t + 1):
             dot = self.turn(q[t], t) @ self.turn(k[s], s) if rotary else q[t] @ k[s]
             score = dot / np.sqrt(config.head_width)
             if by_place:
-                relative = place[s] - place[t]
+                relative = place[s] - stands
                 inside = abs(relative) <= config.place_window
                 if place[s] < 0 or (config.place_hard_mask and not inside):
                     continue
                 score += part["place_bias"][head, relative + config.place_window] if inside else 0.0
                 if config.place_ordinal:
                     score += part["ordinal_bias"][head, min(ordinal[t] - ordinal[s], 4)]
+            elif config.position == "place" and config.place_content_ordinal:
+                by_content = head - config.place_heads - config.place_end_heads
+                score += part["content_ordinal_bias"][by_content, min(ordinal[t] - ordinal[s], 4)]
             terms.append((score, v[s]))
         weights = np.exp([score for score, _ in terms])
         return sum((w * value for w, (_, value) in zip(weights, terms, strict=True)), np.zeros(width := v.shape[1])) / (

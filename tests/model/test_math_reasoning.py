@@ -43,6 +43,8 @@ def test_places_of_random_texts_agree_with_a_regular_expression():
         found = places_of(tokens(text), DIGITS)
         assert found.place_BT.tolist() == [place]
         assert found.ordinal_BT.tolist() == [ordinal]
+        end = [max((run.end() - run.start() for run in runs[: ordinal[i]][-1:]), default=0) for i in range(len(text))]
+        assert found.end_BT.tolist() == [[place[i] if place[i] >= 0 else end[i] for i in range(len(text))]]
 
 
 def test_places_look_left_only():
@@ -51,17 +53,19 @@ def test_places_look_left_only():
         part = places_of(tokens("12+345=6"[:end]), DIGITS)
         assert part.place_BT.tolist()[0] == whole.place_BT.tolist()[0][:end]
         assert part.ordinal_BT.tolist()[0] == whole.ordinal_BT.tolist()[0][:end]
+        assert part.end_BT.tolist()[0] == whole.end_BT.tolist()[0][:end]
 
 
 def test_one_token_at_a_time_gives_the_places_of_the_whole():
     random = np.random.default_rng(1)
     text_BT = jnp.concatenate([tokens("".join(random.choice(list("0123456789+ "), 30))) for _ in range(8)])
     whole = places_of(text_BT, DIGITS)
-    last = Places(whole.place_BT[:, :1], whole.ordinal_BT[:, :1])
+    last = jax.tree.map(lambda leaf: leaf[:, :1], whole)
     for t in range(1, 30):
         last = next_places(text_BT[:, t : t + 1], last, DIGITS)
         np.testing.assert_array_equal(last.place_BT[:, 0], whole.place_BT[:, t])
         np.testing.assert_array_equal(last.ordinal_BT[:, 0], whole.ordinal_BT[:, t])
+        np.testing.assert_array_equal(last.end_BT[:, 0], whole.end_BT[:, t])
 
 
 def test_table_lookup_reads_entries_and_zero_outside():

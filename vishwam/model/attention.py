@@ -30,6 +30,7 @@ class PlaceRelations(NamedTuple):
 
     digit_key_BS: jax.Array  # whether the key is a digit
     relative_place_BTS: jax.Array  # the key's place minus the query's
+    relative_end_BTS: jax.Array  # the same, where a query that is no digit stands above the number before it
     numbers_ago_BTS: jax.Array  # how many numbers before the query's own
 
 

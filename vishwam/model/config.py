@@ -55,12 +55,14 @@ class DecoderConfig:
     rope_beta_fast: float = 32.0  # yarn: turns above which an angle is left alone
     rope_beta_slow: float = 1.0  # yarn: turns below which it is slowed down by the factor
     rope_attention_factor: float = 0.0  # yarn: by which queries and keys grow; 0: 0.1 ln(factor) + 1
-    place_heads: int = 2  # heads that see digits only, by relative place
+    place_heads: int = 2  # heads that see digits only, by relative place; other tokens look on to the next number
+    place_end_heads: int = 0  # more of them, in which other tokens look back to the end of the number before
     place_rope: bool = False  # the other heads are rotary rather than without positions
     place_window: int = 3  # relative places from -window to window have a bias of their own
     place_hard_mask: bool = True  # digits outside the window are not seen, rather than seen without a bias
     place_init: float = 5.0  # bias of head j at offset j mod 2, and against its own number, at the start; 0 is flat
     place_ordinal: bool = True  # a learned bias by how many numbers ago the digit's number stands
+    place_content_ordinal: bool = False  # the same for the heads that see everything, in which any token has one
     place_sink: bool = True  # place heads may attend to nothing, so a missing digit is told from a zero
     compute_dtype: str = "float32"
     remat: str = "none"  # what a layer computes again backwards: nothing, all but its matrix products, or everything
@@ -105,8 +107,11 @@ class DecoderConfig:
         if self.rope_scaling == "yarn" and not self.rope_beta_slow < self.rope_beta_fast:
             raise ValueError(f"rope_beta_slow must be below rope_beta_fast, not {self.rope_beta_slow}")
         if self.position == "place":
-            if not 0 <= self.place_heads <= self.num_heads:
-                raise ValueError(f"place_heads must lie in 0 to num_heads ({self.num_heads}), not {self.place_heads}")
+            for name, most in (("place_heads", self.num_heads), ("place_end_heads", self.num_heads - self.place_heads)):
+                if not 0 <= getattr(self, name) <= most:
+                    raise ValueError(
+                        f"{name} must lie in 0 to {most} of {self.num_heads} heads, not {getattr(self, name)}"
+                    )
             if self.place_window < 0:
                 raise ValueError(f"place_window must be at least 0, not {self.place_window}")
             # Empty until the tokeniser is known; `Decoder` then insists on them.
@@ -128,4 +133,5 @@ class DecoderConfig:
         """How many heads, counted from the last, carry rotary positions."""
         if self.position == "rope":
             return self.num_heads
-        return self.num_heads - self.place_heads if self.position == "place" and self.place_rope else 0
+        by_place = self.place_heads + self.place_end_heads
+        return self.num_heads - by_place if self.position == "place" and self.place_rope else 0

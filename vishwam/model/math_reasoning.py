@@ -25,11 +25,14 @@ class Places(NamedTuple):
     """Where each token stands in the numbers of its text, int32 [B, T].
 
     A token that is no digit has place -1 and the ordinal that the next number will have: it stands just before that
-    number's first digit, which is how the end of a question lines up with the first digit of its answer.
+    number's first digit, which is how the end of a question lines up with the first digit of its answer. Its `end` is
+    the length of the number before it, 0 if there is none: just above that number's highest digit, which is how numbers
+    are compared. A digit's `end` is its place.
     """
 
     place_BT: jax.Array
     ordinal_BT: jax.Array
+    end_BT: jax.Array
 
 
 def relate(queries: Places, keys: Places, digit_key_BS: jax.Array) -> PlaceRelations:
@@ -37,6 +40,7 @@ def relate(queries: Places, keys: Places, digit_key_BS: jax.Array) -> PlaceRelat
     return PlaceRelations(
         digit_key_BS,
         keys.place_BT[:, None, :] - queries.place_BT[:, :, None],
+        keys.place_BT[:, None, :] - queries.end_BT[:, :, None],
         queries.ordinal_BT[:, :, None] - keys.ordinal_BT[:, None, :],
     )
 
@@ -47,7 +51,7 @@ def is_digit(tokens: jax.Array, digit_token_ids: tuple[int, ...]) -> jax.Array:
 
 
 def places_of(tokens_BT: jax.Array, digit_token_ids: tuple[int, ...], begins_BT: jax.Array | None = None) -> Places:
-    """Place and ordinal of every token, each from the tokens of its text up to it; texts begin where `begins_BT`."""
+    """Where every token stands, each from the tokens of its text up to it; texts begin where `begins_BT`."""
     digit_BT = is_digit(tokens_BT, digit_token_ids)
     before_BT = jnp.pad(digit_BT[:, :-1], ((0, 0), (1, 0)))
     starts_BT = digit_BT & ~before_BT if begins_BT is None else digit_BT & (begins_BT | ~before_BT)
@@ -58,15 +62,23 @@ def places_of(tokens_BT: jax.Array, digit_token_ids: tuple[int, ...], begins_BT:
     if begins_BT is not None:
         earlier_BT = jnp.where(begins_BT, numbers_BT - starts_BT, 0)
         numbers_BT -= jax.lax.cummax(earlier_BT, axis=1)  # those of the texts before
-    return Places(place_BT, numbers_BT - digit_BT.astype(jnp.int32))
+    last_digit_BT = jax.lax.cummax(jnp.where(digit_BT, index_T, 0), axis=1)
+    length_BT = jnp.where(numbers_BT > 0, jnp.take_along_axis(place_BT, last_digit_BT, axis=1) + 1, 0)
+    end_BT = jnp.where(digit_BT, place_BT, length_BT)
+    return Places(place_BT, numbers_BT - digit_BT.astype(jnp.int32), end_BT)
 
 
 def next_places(tokens_BT: jax.Array, last: Places, digit_token_ids: tuple[int, ...]) -> Places:
-    """Place and ordinal of one more token a row; `last` holds those of the token before it, all [B, 1]."""
+    """Where one more token a row stands; `last` holds it of the token before, all [B, 1]."""
     digit = is_digit(tokens_BT, digit_token_ids)
     after_digit = last.place_BT >= 0
     ended = after_digit & ~digit
-    return Places(jnp.where(digit, last.place_BT + 1, -1), last.ordinal_BT + ended.astype(jnp.int32))
+    next_place = last.place_BT + 1
+    return Places(
+        jnp.where(digit, next_place, -1),
+        last.ordinal_BT + ended.astype(jnp.int32),
+        jnp.where(digit | after_digit, next_place, last.end_BT),
+    )
 
 
 def table_lookup(table_HW: jax.Array, index_BTS: jax.Array) -> jax.Array:
@@ -79,13 +91,22 @@ def table_lookup(table_HW: jax.Array, index_BTS: jax.Array) -> jax.Array:
     return functools.reduce(jnp.add, terms)
 
 
+def by_ordinal(table_HW: jax.Array, relations: PlaceRelations) -> jax.Array:
+    """The bias [B, H, T, S] of every key by how many numbers ago it stands."""
+    return table_lookup(table_HW, jnp.minimum(relations.numbers_ago_BTS, ORDINAL_WINDOW))
+
+
 class PlaceValueAttention(Attention):
-    """Attention whose first `place_heads` heads go by place; the others see everything."""
+    """Attention whose first heads go by place, as many from the next number's begin as `place_heads` says and from the
+    last one's end as `place_end_heads` does; the others see everything.
+    """
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         super().__init__(config, rngs)
-        heads, window = config.place_heads, config.place_window
-        preferred_H = jnp.arange(heads) % 2
+        window = config.place_window
+        # Heads look in turn at their own place and at the one beside it that a token between numbers may see.
+        preferred_H = jnp.concatenate([jnp.arange(config.place_heads) % 2, -(jnp.arange(config.place_end_heads) % 2)])
+        heads = len(preferred_H)
         offset_W = jnp.arange(-window, window + 1)
         self.place_bias = nnx.Param(config.place_init * (offset_W == preferred_H[:, None]).astype(jnp.float32))
         if config.place_ordinal:
@@ -94,24 +115,40 @@ class PlaceValueAttention(Attention):
             # Typed as what a step returns, or the second step would be compiled anew.
             bias_W = jnp.where(own_number, -config.place_init, 0.0).astype(jnp.float32)
             self.ordinal_bias = nnx.Param(jnp.tile(bias_W, (heads, 1)))
+        if config.place_content_ordinal:
+            # Tells the minus before a token's own number from that of the question.
+            self.content_ordinal_bias = nnx.Param(jnp.zeros((config.num_heads - heads, ORDINAL_WINDOW + 1)))
         if config.place_sink:
             self.sink = nnx.Param(jnp.full((heads,), config.place_init, jnp.float32))
 
     def probabilities(self, scores_BHTS: jax.Array, context: Context) -> jax.Array:
-        config = self.config
-        heads, window = config.place_heads, config.place_window
-        assert context.relations is not None
-        digit_key_BS, relative_place_BTS, numbers_ago_BTS = context.relations
-        bias_BHTS = table_lookup(self.place_bias[...], relative_place_BTS + window)
+        relations = context.relations
+        assert relations is not None
+        starts = self.config.place_heads
+        heads = starts + self.config.place_end_heads
+        parts = [self.by_place(scores_BHTS, slice(0, starts), relations.relative_place_BTS, context)]
+        if heads > starts:
+            parts.append(self.by_place(scores_BHTS, slice(starts, heads), relations.relative_end_BTS, context))
+        by_content = scores_BHTS[:, heads:]
+        if self.config.place_content_ordinal:
+            by_content = by_content + by_ordinal(self.content_ordinal_bias[...], relations)
+        parts.append(masked_softmax(by_content, context.visible_BTS[:, None]))
+        return jnp.concatenate(parts, axis=1)
+
+    def by_place(
+        self, scores_BHTS: jax.Array, heads: slice, relative_place_BTS: jax.Array, context: Context
+    ) -> jax.Array:
+        config, relations = self.config, context.relations
+        assert relations is not None
+        window = config.place_window
+        bias_BHTS = table_lookup(self.place_bias[heads], relative_place_BTS + window)
         if config.place_ordinal:
-            bias_BHTS += table_lookup(self.ordinal_bias[...], jnp.minimum(numbers_ago_BTS, ORDINAL_WINDOW))
-        seen_BTS = context.visible_BTS & digit_key_BS[:, None]
+            bias_BHTS += by_ordinal(self.ordinal_bias[heads], relations)
+        seen_BTS = context.visible_BTS & relations.digit_key_BS[:, None]
         if config.place_hard_mask:
             seen_BTS &= jnp.abs(relative_place_BTS) <= window
-        sink = self.sink[...][:, None, None] if config.place_sink else -jnp.inf
-        by_place = masked_softmax(scores_BHTS[:, :heads] + bias_BHTS, seen_BTS[:, None], sink)
-        by_content = masked_softmax(scores_BHTS[:, heads:], context.visible_BTS[:, None])
-        return jnp.concatenate([by_place, by_content], axis=1)
+        sink = self.sink[heads][:, None, None] if config.place_sink else -jnp.inf
+        return masked_softmax(scores_BHTS[:, heads] + bias_BHTS, seen_BTS[:, None], sink)
 
 
 class MathReasoningLayer(DecoderLayer):
