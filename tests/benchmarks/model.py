@@ -1,9 +1,10 @@
 """Training steps of the decoder beside the same Llama-style model in PyTorch, eager and compiled, and beside what the
-machine can multiply; then how their cost grows with the model, the length and the batch, beside the count of FLOPs.
+machine can multiply; then how their cost grows with the model, the length and the batch, beside the count of FLOPs,
+drawn in .vishwam/benchmarks/model.png (there, peak MB is what XLA plans for the program).
 
 On CPU all figures are processor time (CPU-ms a step), in float32. Where JAX has a GPU, models of 124M to 1B parameters
-in bfloat16 are measured, too, by the clock. PyTorch is found as `_workers.peer_python` says; without it its columns
-are empty.
+in bfloat16 are measured, too, by the clock, above what others publish of theirs. PyTorch is found as
+`_workers.peer_python` says; without it its columns are empty.
 """
 
 import functools
@@ -11,7 +12,9 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.benchmarks import _growth
 from tests.benchmarks._workers import MALLOC, PEER_PYTHON, Worker, peer_python, take_turns, workers
+from vishwam import state
 
 CPU_SHAPE = {"vocab_size": 264, "num_layers": 4, "model_dim": 256, "num_heads": 4, "mlp_dim": 688}
 SMALL_SHAPE = {"vocab_size": 264, "num_layers": 2, "model_dim": 64, "num_heads": 4, "mlp_dim": 128}
@@ -25,20 +28,31 @@ GPU_MODELS = [
 ]
 GPU_VOCABULARY = 50_304
 
-BASE = {"vocab_size": 264, "num_layers": 2, "model_dim": 128, "num_heads": 4, "mlp_dim": 344}
-GROWTH: dict[str, list[tuple[dict[str, int], int, int]]] = {
-    "width": [({"model_dim": n, "mlp_dim": 43 * n // 16}, 64, 16) for n in (64, 128, 192, 256, 384)],
-    "layers": [({"num_layers": n}, 64, 16) for n in (1, 2, 4, 6, 8)],
-    "length": [({}, n, 16) for n in (32, 64, 128, 256, 512)],
-    "batch": [({}, 64, n) for n in (4, 8, 16, 32, 64)],
-}
+# What others publish of their trainers: model, hardware, MFU in percent, and where that stands.
+PUBLISHED = [
+    ("MaxText: 16B on TPU v5e-256", 61.10, "github.com/AI-Hypercomputer/maxtext, README.md at cc7478e"),
+    ("MaxText: 32B on TPU v5p-128", 71.47, "github.com/AI-Hypercomputer/maxtext, README.md at cc7478e"),
+    ("MaxText: Llama 3.1 8B on 256 Trillium chips", 45.46, "maxtext.readthedocs.io, reference/models/tiering"),
+    ("levanter 1.0: 13B on TPU v3-256", 54.4, "crfm.stanford.edu/2023/06/16/levanter-1_0-release.html"),
+    ("levanter 1.0: 20B on TPU v3-256", 50.9, "crfm.stanford.edu/2023/06/16/levanter-1_0-release.html"),
+    ("nanoGPT, January 2023", 17.0, "as quoted in MaxText's README.md at cc7478e"),
+]
+
+NEEDS_PEER = f"no PyTorch here: {PEER_PYTHON} may name a Python with it"
+NEEDS_GPU = "needs a GPU"
 
 
 def run() -> list[dict]:
     python = peer_python()
     if python is None:
-        Console(stderr=True).print(f"no PyTorch here: its columns stay empty ({PEER_PYTHON} may name a Python with it)")
-    return [*_on_cpu(python), *_growth(), *_on_gpu(python)]
+        Console(stderr=True).print(NEEDS_PEER)
+    folder = state.folder() / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    with workers(functools.partial(_cpu_worker, {"points": _growth.tasks()})) as (worker,):
+        measured = worker.ready["points"]
+        worker.end()
+    growth = _growth.rows(measured, folder / "model.png")
+    return [*_on_cpu(python), *growth, *_on_gpu(python)]
 
 
 def _on_cpu(python: str | None) -> list[dict]:
@@ -88,28 +102,8 @@ def _compare(
             figures = ([compiling[i], compiling[j]], [peaks[i], peaks[j]])
             rows.append(_row(f"{what}; {kind}", best[i], best[j], "CPU-ms/step", *figures))
         if not kinds:
-            rows.append(_row(what, best[i], None, "CPU-ms/step", [compiling[i]], [peaks[i]]))
-    return rows
-
-
-def _growth() -> list[dict]:
-    """CPU-ms a step beside what the FLOPs foretell from the middle point; above 1 is cheaper than foretold."""
-    rows = []
-    for axis, points in GROWTH.items():
-        measured = []
-        for change, length, batch in points:
-            config = {**BASE, "position": "rope", **change}
-            with workers(_ours(config, length, batch)) as running:
-                (seconds,) = take_turns(running, 2, 3, "cpu_s")
-                ready = running[0].ready
-                peak = running[0].end()["peak_mb"]
-            measured.append((seconds, ready, peak, change, length, batch))
-        middle, of_middle = measured[2][0], measured[2][1]["flops"]
-        for seconds, ready, peak, change, length, batch in measured:
-            size = next(iter(change.values()), length if axis == "length" else batch)
-            foretold = middle * ready["flops"] / of_middle
-            what = f"{axis} {size} ({ready['parameters']:,} parameters, {batch} x {length}); by FLOPs"
-            rows.append(_row(what, 1000 * seconds, 1000 * foretold, "CPU-ms/step", [ready["compile_s"]], [peak]))
+            alone = _row(f"{what}; {NEEDS_PEER}", best[i], None, "CPU-ms/step", [compiling[i]], [peaks[i]])
+            rows.append(alone)
     return rows
 
 
@@ -121,7 +115,8 @@ def _on_gpu(python: str | None) -> list[dict]:
     for name, shape, length, batch, parts in GPU_MODELS:
         what = f"GPU: {name}, {batch} x {length}, bf16; torch.compile"
         if device.platform != "gpu":
-            rows.append({"what": what, "ours": None, "peer": None, "ratio": None, "unit": "tokens/s (needs a GPU)"})
+            rows.append(_empty(what, f"tokens/s ({NEEDS_GPU})"))
+            rows.append(_empty(f"GPU: {name}, of the dense peak (MFU)", f"FLOP/s ({NEEDS_GPU})"))
             continue
         full = {**shape, "vocab_size": GPU_VOCABULARY}
         config = {**full, "position": "rope", "compute_dtype": "bfloat16", "remat": "products", "loss_chunk": 8192}
@@ -141,7 +136,15 @@ def _on_gpu(python: str | None) -> list[dict]:
         peer = tokens / parts / others[0] if others else None
         rows.append(_row(what, tokens / seconds, peer, "tokens/s", compiling, peaks, more_is_better=True))
         rows.append(_mfu(name, flops / seconds, device.device_kind))
+    for name, percent, source in PUBLISHED:
+        rows.append(
+            {"what": f"published: {name} ({source})", "ours": None, "peer": percent, "ratio": None, "unit": "% MFU"}
+        )
     return rows
+
+
+def _empty(what: str, unit: str) -> dict:
+    return {"what": what, "ours": None, "peer": None, "ratio": None, "unit": unit}
 
 
 def _mfu(name: str, rate: float, kind: str) -> dict:
