@@ -10,9 +10,8 @@ from flax import struct
 
 from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
-from vishwam.monitoring.watch import Watch
 from vishwam.training import memory
-from vishwam.training.memory import Gauge, NoRoom, Prediction, predict
+from vishwam.training.memory import NoRoom, Prediction, predict
 
 MB = 1_000_000
 
@@ -40,22 +39,8 @@ OF_PARAMETERS = 4 * WIDTH * WIDTH
 
 
 def arguments(batch, length=32):
-    state = State(jnp.full((WIDTH, WIDTH), 0.01), jnp.zeros((WIDTH, WIDTH)))
+    state = State(jnp.full((WIDTH, WIDTH), 0.01, jnp.float32), jnp.zeros((WIDTH, WIDTH)))
     return None, state, {"tokens_BT": jnp.ones((1, batch, length))}, jnp.float32(0.1)
-
-
-class Journal:
-    def __init__(self):
-        self.summary = {}
-
-    def log_memory(self, metrics): ...
-
-    def alert(self, title, text, level): ...
-
-    def attach(self, name, kind, file, content): ...
-
-    def summarise(self, values):
-        self.summary.update(values)
 
 
 def prediction(batch, limit=10**12):
@@ -95,56 +80,6 @@ def test_what_does_not_fit_says_so_with_figures():
     with pytest.raises(NoRoom, match="not even a batch of 1 fits: lower the model's size"):
         Prediction(peak=90 * MB, fixed=60 * MB, batch=64, limit=50 * MB, limit_of="device memory").insist()
     Prediction(peak=50 * MB, fixed=10 * MB, batch=64, limit=50 * MB, limit_of="device memory").insist()
-
-
-def test_predicted_and_measured_are_compared_in_the_run():
-    journal = Journal()
-    gauge = Gauge(journal, Watch(journal))
-    graphdef, state, batches, knobs = arguments(512)
-    for _ in range(2):
-        gauge.before(step, graphdef, state, batches, knobs)
-        state, metrics = step(graphdef, state, batches, knobs)
-        jax.block_until_ready(metrics)
-        gauge.after()
-    predicted, measured = journal.summary["memory/predicted_peak"], journal.summary["memory/measured_peak"]
-    # Of hundreds of megabytes, those of the arrays: a process grows by other things, too.
-    assert 0.6 * predicted < measured < 1.4 * predicted > 100 * MB
-    assert journal.summary["memory/largest_batch"] > 512
-
-
-def test_a_shape_is_compiled_once_for_prediction_and_step():
-    journal = Journal()
-    gauge = Gauge(journal, Watch(journal))
-    graphdef, state, batches, knobs = arguments(48, length=24)
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(lambda event, duration_secs, **_: compiled.append(event))
-    gauge.before(step, graphdef, state, batches, knobs)
-    before = compiled.count("/jax/core/compile/backend_compile_duration")
-    assert before >= 1
-    jax.block_until_ready(step(graphdef, state, batches, knobs)[1])
-    assert compiled.count("/jax/core/compile/backend_compile_duration") == before
-    jax.monitoring.clear_event_listeners()
-
-
-def test_a_step_that_cannot_fit_is_refused_before_it_runs(monkeypatch):
-    monkeypatch.setattr(memory, "room", lambda live: (20 * MB, "memory that is left"))
-    journal = Journal()
-    graphdef, state, batches, knobs = arguments(64)
-    with pytest.raises(NoRoom, match="more than the 20 MB of memory that is left"):
-        Gauge(journal, Watch(journal)).before(step, graphdef, state, batches, knobs)
-    assert journal.summary["memory/predicted_peak"] > 20 * MB  # The table of the report has it, too.
-    assert not state.params.is_deleted()
-
-
-def test_a_longer_shape_is_predicted_when_it_comes():
-    journal = Journal()
-    gauge = Gauge(journal, Watch(journal))
-    seen = []
-    for length in (16, 64, 32):
-        gauge.before(step, *arguments(16, length))
-        gauge.after()
-        seen.append(journal.summary["memory/predicted_peak"])
-    assert seen[0] < seen[1] == seen[2]
 
 
 MODEL = DecoderConfig(vocab_size=256, num_layers=2, model_dim=64, num_heads=4, mlp_dim=64, position="rope")

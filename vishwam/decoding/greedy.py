@@ -56,13 +56,17 @@ def greedy_decode(
     tokens[:B, :T] = prompt_tokens_BT[:, :T]
     lengths = np.ones((rows,), np.int32)
     lengths[:B] = prompt_lengths_B
-    generated = _decode(
-        graphdef,
-        params,
-        jax.device_put((tokens, lengths, np.int32(B), np.int32(max_new_tokens), np.int32(eos_id))),
-        bucket(max_new_tokens),
-    )
+    inputs = jax.device_put((tokens, lengths, np.int32(B), np.int32(max_new_tokens), np.int32(eos_id)))
+    generated = _decode(graphdef, params, inputs, bucket(max_new_tokens))
     return np.asarray(generated)[:B, :max_new_tokens]
+
+
+def lower(graphdef: nnx.GraphDef, params: Params, rows: int, columns: int, max_new_tokens: int) -> jax.stages.Lowered:
+    """The program that `greedy_decode` runs for so many prompts of so many tokens, to be compiled and looked at."""
+    shape = (bucket(rows, smallest=8), bucket(columns))
+    nothing = np.int32(0)
+    inputs = jax.device_put((np.zeros(shape, np.int32), np.zeros(shape[:1], np.int32), nothing, nothing, nothing))
+    return _decode.lower(graphdef, params, inputs, bucket(max_new_tokens))
 
 
 class _Progress(NamedTuple):

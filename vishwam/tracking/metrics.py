@@ -40,6 +40,8 @@ PHASES = ("start", "compile", "train", "evaluate", "checkpoint")
 PREDICTED_PEAK = "memory/predicted_peak"
 MEASURED_PEAK = "memory/measured_peak"
 LARGEST_BATCH = "memory/largest_batch"
+# One of PHASES: the one that was said to take most, and of which both peaks are.
+PEAK_PHASE = "memory/peak_phase"
 
 SAMPLES = "samples"
 # Tables beside it: exact match by what a question is like, and mistakes with their kind.
@@ -96,6 +98,7 @@ OTHERS = (
     PREDICTED_PEAK,
     MEASURED_PEAK,
     LARGEST_BATCH,
+    PEAK_PHASE,
 )
 
 

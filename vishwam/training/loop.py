@@ -20,12 +20,12 @@ from vishwam.monitoring.watch import Watch
 from vishwam.tracking.metrics import SAMPLES
 from vishwam.tracking.run import Run
 
-from . import examination
+from . import evaluation_memory, examination
 from .checkpoint import SCORE, Checkpoints
 from .data import training_data
 from .experiment import Experiment
+from .gauge import Gauge
 from .interruption import Interrupted, Interruption
-from .memory import Gauge
 from .rows import Rows
 from .step import init_state, train_steps
 
@@ -75,21 +75,20 @@ def train(
     peak_flops = peak_flops_per_second(jax.devices()[0].device_kind, config.compute_dtype)
     rows = Rows(run, loop.log_every, peak_flops, trained_on)
     watch = watch or Watch(run)
-    gauge = Gauge(run, watch)
+    gauge = Gauge(run, watch, config, evaluation_memory.asked(experiment, tokenizer))
     measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
     looking_up = False
 
     def save(score: float | None) -> None:
         metrics = None if score is None else {SCORE: score}
         metadata = {"step": step, "run": run.id, "best_loss": best_loss, "tokens": rows.tokens}
-        with watch.phase("checkpoint"):
+        with gauge.checkpoint():
             checkpoints.save(step, state, data, metadata, metrics)
 
     def send(step: int, evaluation: Mapping[str, Any]) -> None:
         run.checkpoint(checkpoints.folder / str(step), step, evaluation[SCORE] <= best_loss, evaluation)
 
     def validate() -> float:
-        rows.flush()
         loss = suite.validation_loss(state.averages, loop.validation_questions)
         trained = "" if math.isnan(rows.loss) else f"loss {rows.loss:.4f}  "
         say(f"  step {step:>{len(str(loop.steps))}}/{loop.steps}  {trained}validation {loss:.4f}")
@@ -119,12 +118,12 @@ def train(
         if not to_examine and step % loop.validate_every:
             return
         looking_up = True
-        watch.at("evaluate")
-        loss = validate()
-        evaluation = examine(loss) if to_examine else None
-        rows.write(step, measured)
+        rows.flush()
+        with gauge.evaluation(graphdef, state, to_examine):
+            loss = validate()
+            evaluation = examine(loss) if to_examine else None
+            rows.write(step, measured)
         looking_up = False
-        watch.at("train")
         measured.clear()
         if evaluation:
             send(step, evaluation)

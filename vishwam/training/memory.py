@@ -1,22 +1,16 @@
-"""What a trial needs in memory: by arithmetic, an answer in milliseconds; by XLA, which compiles for it; and by what
-was seen.
-"""
+"""What a training step needs in memory: by arithmetic, an answer in milliseconds, and by XLA, which compiles for it."""
 
 import contextlib
-import ctypes
 import dataclasses
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
 from vishwam.model import decoder
 from vishwam.monitoring import memory
-from vishwam.monitoring.watch import Watch
 from vishwam.sizes import size
-from vishwam.tracking.metrics import LARGEST_BATCH, MEASURED_PEAK, PREDICTED_PEAK
 
 # Copies of the parameters: themselves, their average, Adam's two moments, the gradient and the update.
 COPIES = 6
@@ -108,6 +102,14 @@ def no_room(needed: float, limit: float, limit_of: str, batch: int, largest: int
     )
 
 
+def no_room_to_evaluate(needed: float, limit: float, limit_of: str, rows: int) -> str:
+    """For a person, where the training step would fit."""
+    return (
+        f"an evaluation of {rows} questions at once needs about {size(needed)}, more than the {size(limit)} of "
+        f"{limit_of}: lower the model's size, LoopConfig.max_answer_tokens or the questions' length"
+    )
+
+
 def predict(step: Any, graphdef: Any, state: Any, batches: Any, knobs: Any, limit: int, limit_of: str) -> Prediction:
     """Compiles `step`, a jitted function, for these arguments and reads XLA's memory analysis of it.
 
@@ -115,13 +117,13 @@ def predict(step: Any, graphdef: Any, state: Any, batches: Any, knobs: Any, limi
     """
     analysis = step.lower(graphdef, state, batches, knobs).compile().memory_analysis()
     arguments = jax.tree.leaves((state, batches, knobs))
-    rounding = sum(-_bytes(leaf) % GRAIN for leaf in arguments)
+    rounding = sum(-size_of(leaf) % GRAIN for leaf in arguments)
     # The next batches are on the device already while these are trained on.
-    ahead = sum(map(_bytes, jax.tree.leaves(batches)))
+    ahead = sum(map(size_of, jax.tree.leaves(batches)))
     inside = analysis.temp_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
     peak = analysis.argument_size_in_bytes + inside + analysis.generated_code_size_in_bytes + rounding + ahead
     # Of what the step keeps, gradients are the size of the parameters whatever the batch.
-    fixed = sum(map(_bytes, jax.tree.leaves(state))) + sum(map(_bytes, jax.tree.leaves(state.params)))
+    fixed = sum(map(size_of, jax.tree.leaves(state))) + sum(map(size_of, jax.tree.leaves(state.params)))
     return Prediction(peak, min(fixed, peak - 1), jax.tree.leaves(batches)[0].shape[1], limit, limit_of)
 
 
@@ -148,91 +150,25 @@ def exhausted(config: decoder.DecoderConfig, batch: int, length: int, error: str
     )
 
 
-class Writer(Protocol):
-    def summarise(self, values: Mapping[str, Any]) -> None: ...
-
-
-class Gauge:
-    """Says before a dispatch of a new shape what training will take, and after it what it took: both in the run's
-    summary, of the largest shape so far.
-    """
-
-    def __init__(self, run: Writer, watch: Watch):
-        self._run = run
-        self._watch = watch
-        self._seen: set[tuple[int, ...]] = set()
-        self._predicted = 0
-        self._measured = 0
-        self._since = 0  # dispatches since the largest shape came
-        self._before = 0
-
-    def before(self, step: Any, graphdef: Any, state: Any, batches: Any, knobs: Any) -> None:
-        """Before every dispatch; only the first one of a shape costs anything, and that is its compilation.
-
-        Raises:
-            NoRoom: it would not fit.
-        """
-        shape = jax.tree.leaves(batches)[0].shape
-        if shape in self._seen:
-            return
-        self._seen.add(shape)
-        with self._watch.phase("compile"):
-            live = sum(map(_bytes, jax.tree.leaves((state, batches))))
-            limit, limit_of = room(live)
-            prediction = predict(step, graphdef, state, batches, knobs, limit, limit_of)
-        self._watch.at("train")
-        if prediction.peak > self._predicted:
-            self._predicted = prediction.peak
-            self._run.summarise({PREDICTED_PEAK: prediction.peak, LARGEST_BATCH: prediction.largest_batch})
-            prediction.insist()
-            self._since, self._before = 0, _reset_host_peak() - live
-
-    def after(self) -> None:
-        """After every dispatch, which has only been sent off; when the second one is, the first has been computed."""
-        self._since += 1
-        if self._since != 2:
-            return
-        peaks = [stats.get("peak_bytes_in_use") for stats in map(memory.allocator, jax.local_devices())]
-        known = [peak for peak in peaks if peak]
-        # A CPU has no allocator to ask: its arrays are what the process has grown by.
-        peak = max(known) if known else _host_peak() - self._before
-        if (known or self._before > 0) and peak > self._measured:
-            self._measured = peak
-            self._run.summarise({MEASURED_PEAK: peak})
-
-
 def room(live: int = 0) -> tuple[int, str]:
     """Bytes there are for arrays here, and of what; `live` of them are taken by arrays already. JAX has started."""
     limits = [stats.get("bytes_limit") for stats in map(memory.allocator, jax.local_devices())]
     known = [limit for limit in limits if limit]
     if known:
         return min(known), "device memory that JAX may take"
-    own = max(0, _host_status("VmRSS") - live)
+    own = max(0, host_status("VmRSS") - live)
     return max(0, memory.host_limit() - own), "host memory that is left to arrays"
 
 
-def _bytes(leaf: Any) -> int:
+def size_of(leaf: Any) -> int:
     dtype = leaf.dtype
     return math.prod(leaf.shape) * (dtype.itemsize if hasattr(dtype, "itemsize") else 4)
 
 
-def _host_status(name: str) -> int:
+def host_status(name: str) -> int:
     """A line of Linux's /proc/self/status, bytes; 0 elsewhere."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
-    return 0
-
-
-def _host_peak() -> int:
-    return _host_status("VmHWM")
-
-
-def _reset_host_peak() -> int:
-    """Bytes of this process in memory now; its peak is counted from here. 0 where the kernel cannot do that."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)  # What compiling left behind would be taken again unseen.
-        Path("/proc/self/clear_refs").write_text("5")
-        return _host_status("VmRSS")
     return 0
