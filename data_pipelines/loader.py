@@ -52,13 +52,14 @@ def training_batches(
     *,
     shard: int = 0,
     shards: int = 1,
+    beside: Callable[[range, Batch], Batch] = lambda rows, batch: {},
 ) -> grain.DatasetIterator[Batch]:
     """Endless training batches from `start_step` on, made ahead in a background thread.
 
     The iterator is Grain's: `grain.checkpoint.CheckpointSave` stores its step, and `close` ends the thread. Questions
     are independent draws by index, so the seed chooses where in the source the stream begins and nothing is shuffled.
     Shard k of n takes its nth of every batch's rows: resuming with another number of shards continues the same stream
-    without repeats or gaps.
+    without repeats or gaps. `beside` says what else a batch carries, from the numbers of its rows and from itself.
 
     Raises:
       BadInput: the batch cannot be cut into shards, or several shards have a choice of buckets (their shapes would
@@ -76,11 +77,17 @@ def training_batches(
     def make(places: range) -> Batch:
         return make_batch([source[(offset + place) % len(source)] for place in places], tokenizer, buckets)
 
-    return _endless(make, batch_size, start_step, shard, shards)
+    return _endless(make, beside, batch_size, start_step, shard, shards)
 
 
 def row_batches(
-    rows: Endless, batch_size: int, start_step: int, *, shard: int = 0, shards: int = 1
+    rows: Endless,
+    batch_size: int,
+    start_step: int,
+    *,
+    shard: int = 0,
+    shards: int = 1,
+    beside: Callable[[range, Batch], Batch] = lambda rows, batch: {},
 ) -> grain.DatasetIterator[Batch]:
     """Endless training batches of packed rows, as `training_batches`: batch s holds rows s * batch_size and on (see
     `mixture`).
@@ -88,7 +95,7 @@ def row_batches(
     Raises:
       BadInput: the batch cannot be cut into shards.
     """
-    return _endless(rows.rows, batch_size, start_step, shard, shards)
+    return _endless(rows.rows, beside, batch_size, start_step, shard, shards)
 
 
 def evaluation_batches(
@@ -113,11 +120,21 @@ def _bucket(lengths: list[int], questions: Sequence[Question], length_buckets: S
 
 
 def _endless(
-    make: Callable[[range], Batch], batch_size: int, start_step: int, shard: int, shards: int
+    make: Callable[[range], Batch],
+    beside: Callable[[range, Batch], Batch],
+    batch_size: int,
+    start_step: int,
+    shard: int,
+    shards: int,
 ) -> grain.DatasetIterator[Batch]:
     if batch_size < 1 or batch_size % shards:
         raise BadInput(f"batch_size {batch_size} cannot be cut into {shards} shards")
-    dataset = _TrainingBatches(make, batch_size, start_step, shard, shards)
+
+    def whole(rows: range) -> Batch:
+        batch = make(rows)
+        return batch | beside(rows, batch)
+
+    dataset = _TrainingBatches(whole, batch_size, start_step, shard, shards)
     return iter(grain.experimental.ThreadPrefetchIterDataset(dataset, prefetch_buffer_size=_AHEAD))
 
 

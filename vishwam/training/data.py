@@ -12,6 +12,7 @@ from data_pipelines.mixture import Mixture
 from data_pipelines.packing import PackedRows, RowsOnTheFly
 from data_pipelines.tokenizer import MathTokenizer
 
+from .carried import carried
 from .experiment import Experiment
 
 
@@ -21,19 +22,19 @@ def training_data(experiment: Experiment, tokenizer: MathTokenizer) -> grain.Dat
     Raises:
         BadInput: a folder of packed rows is missing, unfinished, of another length or for another tokeniser.
     """
-    loop, packing = experiment.loop, experiment.packing
+    loop, packing, beside = experiment.loop, experiment.packing, carried(experiment, tokenizer)
     if not packing.row_length:
         source = experiment.data.train_source()
-        return training_batches(source, tokenizer, loop.batch_size, loop.seed, 0, loop.length_buckets)
+        return training_batches(source, tokenizer, loop.batch_size, loop.seed, 0, loop.length_buckets, beside=beside)
     if not packing.folders:
         source = experiment.data.train_source()
         rows = RowsOnTheFly(source, len(source), tokenizer, packing.row_length, seed=loop.seed)
-        return row_batches(rows, loop.batch_size, 0)
+        return row_batches(rows, loop.batch_size, 0, beside=beside)
     packed = [PackedRows(folder, tokenizer) for folder in packing.folders]
     for each in packed:
         if each.length != packing.row_length:
             raise BadInput(f"{each.folder} holds rows of {each.length} tokens, and row_length is {packing.row_length}")
-    return row_batches(Mixture(packed, packing.weights, loop.seed), loop.batch_size, 0)
+    return row_batches(Mixture(packed, packing.weights, loop.seed), loop.batch_size, 0, beside=beside)
 
 
 def prepared(experiment: Experiment) -> list[dict[str, Any]]:

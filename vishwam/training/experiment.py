@@ -119,9 +119,11 @@ class Experiment:
         for name in ("learning_rate", "gradient_clip"):
             if getattr(self.knobs, name) <= 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self.knobs, name)}")
-        for name in ("warmup_steps", "weight_decay", "z_loss"):
+        for name in ("warmup_steps", "weight_decay", "z_loss", "pairing", "unlikelihood", "sequence_unlikelihood"):
             if getattr(self.knobs, name) < 0:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self.knobs, name)}")
+        if self.knobs.pairing and not isinstance(self.data, PlantedBias):
+            raise ValueError("pairing needs data that has counterfactuals: PlantedBias")
         for name in ("beta1", "beta2", "average_decay"):
             if not 0 <= getattr(self.knobs, name) < 1:
                 raise ValueError(f"{name} must lie from 0 to below 1, not {getattr(self.knobs, name)}")

@@ -181,10 +181,10 @@ def spoken(results: Sequence[tuple[str, str, ExactMatch]]) -> list[str]:
 def stack(data: Iterator[Batch], count: int, pad_id: int) -> Batch:
     """The next `count` batches on a new leading axis, padded to the longest of them."""
     batches = list(itertools.islice(data, count))
-    width = max(batch["tokens_BT"].shape[1] for batch in batches)
 
     def widened(name: str) -> np.ndarray:
-        fill = pad_id if name == "tokens_BT" else 0
+        width = max(batch[name].shape[1] for batch in batches)
+        fill = pad_id if name.endswith("tokens_BT") else 0
         return np.stack(
             [
                 np.pad(batch[name], ((0, 0), (0, width - batch[name].shape[1])), constant_values=fill)

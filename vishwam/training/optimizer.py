@@ -22,6 +22,9 @@ class Knobs:
     beta1: float = 0.9
     beta2: float = 0.98
     z_loss: float = 0.0  # weight of the squared logarithm of the softmax's divisor (Chowdhery et al. 2022: 1e-4)
+    pairing: float = 0.0  # weight of the difference that a group's name makes (`mitigation.logit_pairing`)
+    unlikelihood: float = 0.0  # weight against saying again what was said (`mitigation.token_unlikelihood`)
+    sequence_unlikelihood: float = 0.0  # the same in what the model writes itself
     average_decay: float = 0.99  # of the weights that are evaluated; 0 evaluates the last ones
 
     def on_device(self) -> "Knobs":

@@ -9,10 +9,11 @@ import optax
 from flax import nnx, struct
 
 from vishwam.model import decoder
+from vishwam.training.mitigation import penalty
 from vishwam.training.optimizer import Knobs, learning_rate_at, make_optimizer
 
 # tokens_BT int32; loss_mask_BT float32: 1 where the token counts as an answer's; where rows hold several texts also
-# segments_BT int32, the number of each token's text in its row, 0 for padding.
+# segments_BT int32, the number of each token's text in its row, 0 for padding; what `mitigation` reads.
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 
@@ -96,7 +97,8 @@ def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: K
         loss_BT, divisor_BT = _all_losses(graphdef, params, part)
         weight_BT = _targets(part)[1] / jnp.maximum(tokens, 1.0)
         loss = jnp.sum(loss_BT * weight_BT)
-        return loss + knobs.z_loss * jnp.sum(jnp.square(divisor_BT) * weight_BT), loss
+        loss_and_more = loss + knobs.z_loss * jnp.sum(jnp.square(divisor_BT) * weight_BT)
+        return loss_and_more + penalty(nnx.merge(graphdef, params), part, knobs, tokens), loss
 
     slope = jax.grad(objective, has_aux=True)
     micro_batches = nnx.merge(graphdef, state.params).config.micro_batches
