@@ -61,7 +61,7 @@ def compiled(task: dict[str, Any]) -> tuple[Any, TrainState, Any, Knobs, dict[st
     begun = time.perf_counter()
     program = train_steps.lower(graphdef, state, batches, knobs).compile()
     compile_s = time.perf_counter() - begun
-    planned = program.memory_analysis()
+    planned: Any = program.memory_analysis()
     facts = {
         "compile_s": compile_s,
         "parameters": parameters,

@@ -47,7 +47,7 @@ def without_cache(graphdef, params, prompts, lengths, new, eos_id):
     ("position", "change"),
     [
         ("place", {}),
-        ("place", {"place_rope": True, "place_end_heads": 1, "place_content_ordinal": True}),
+        ("place", {"place_rope": True, "place_end_heads": 1, "place_above_heads": 1, "place_content_ordinal": True}),
         ("rope", {}),
         ("none", {}),
     ],
@@ -92,10 +92,10 @@ def test_lengths_within_a_bucket_share_one_program():
     graphdef, params = make("rope", seed=2)
     prompts = np.full((8, 16), 5, np.int32)
     greedy_decode(graphdef, params, prompts, np.full(8, 16), 16, EOS)
-    programs = greedy._decode._cache_size()  # type: ignore[attr-defined]
+    programs = greedy._advance._cache_size()  # type: ignore[attr-defined]
     for rows, length, new in ((7, 15, 9), (3, 9, 16), (8, 12, 1)):
         greedy_decode(graphdef, params, prompts[:rows], np.full(rows, length), new, EOS)
-    assert greedy._decode._cache_size() == programs  # type: ignore[attr-defined]
+    assert greedy._advance._cache_size() == programs  # type: ignore[attr-defined]
 
 
 def test_what_follows_the_end_is_padding():

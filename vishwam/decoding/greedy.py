@@ -2,10 +2,13 @@
 
 Shapes are rounded up to buckets, so prompts of any length run a handful of compiled programs. Prompts of different
 lengths stand left-aligned in one batch; generated tokens share slots after the longest prompt's bucket, and the empty
-slots between are masked. A batch stops as soon as all of its rows have.
+slots between are masked. The cache starts small and grows from bucket to bucket: what is attended to, and the programs
+that are compiled, are those of the texts there are and not of the longest that might be. A batch stops as soon as all
+of its rows have.
 """
 
 import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax
@@ -16,6 +19,8 @@ from flax import nnx
 from vishwam.model.attention import KeysValues
 from vishwam.model.decoder import Decoder, Params
 from vishwam.model.math_reasoning import Places, is_digit, next_places
+
+SEGMENT = 32  # tokens that the cache grows by, at least
 
 
 def bucket(size: int, smallest: int = 16) -> int:
@@ -56,91 +61,152 @@ def greedy_decode(
     tokens[:B, :T] = prompt_tokens_BT[:, :T]
     lengths = np.ones((rows,), np.int32)
     lengths[:B] = prompt_lengths_B
-    inputs = jax.device_put((tokens, lengths, np.int32(B), np.int32(max_new_tokens), np.int32(eos_id)))
-    generated = _decode(graphdef, params, inputs, bucket(max_new_tokens))
-    return np.asarray(generated)[:B, :max_new_tokens]
+    pad_id = nnx.merge(graphdef, params).config.pad_id
+    progress = _begin(graphdef, params, *jax.device_put((tokens, lengths, np.int32(B), np.int32(eos_id))))
+    limits = jax.device_put((np.int32(max_new_tokens), np.int32(eos_id)))
+    for room in _rooms(columns, max_new_tokens):
+        progress = _advance(graphdef, params, _grow(progress, room, pad_id), *limits)
+        if np.asarray(progress.done_B).all():
+            break
+    said = np.full((B, max_new_tokens), pad_id, np.int32)
+    found = np.asarray(progress.tokens_BS)[:B, columns : columns + max_new_tokens]
+    said[:, : found.shape[1]] = found
+    return said
 
 
-def lower(graphdef: nnx.GraphDef, params: Params, rows: int, columns: int, max_new_tokens: int) -> jax.stages.Lowered:
-    """The program that `greedy_decode` runs for so many prompts of so many tokens, to be compiled and looked at."""
-    shape = (bucket(rows, smallest=8), bucket(columns))
-    nothing = np.int32(0)
-    inputs = jax.device_put((np.zeros(shape, np.int32), np.zeros(shape[:1], np.int32), nothing, nothing, nothing))
-    return _decode.lower(graphdef, params, inputs, bucket(max_new_tokens))
+def lower(
+    graphdef: nnx.GraphDef, params: Params, rows: int, columns: int, max_new_tokens: int
+) -> tuple[jax.stages.Lowered, jax.stages.Lowered]:
+    """The two programs that take most memory where `greedy_decode` gets so many prompts of so many tokens, and gives
+    the longest answers: that which reads the prompts, and the last that answers. They are there to be looked at.
+    """
+    rows, columns = bucket(rows, smallest=8), bucket(columns)
+    integer, lengths = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct((rows,), np.int32)
+    prompts = (jax.ShapeDtypeStruct((rows, columns), np.int32), lengths, integer, integer)
+    room = list(_rooms(columns, max_new_tokens))[-1]
+    progress = jax.eval_shape(_begin, graphdef, params, *prompts)
+    grown = jax.eval_shape(functools.partial(_grow, room=room, pad_id=0), progress)
+    return _begin.lower(graphdef, params, *prompts), _advance.lower(graphdef, params, grown, integer, integer)
+
+
+def _rooms(columns: int, max_new_tokens: int) -> Iterator[int]:
+    """The sizes that the cache has, one after another, until all new tokens are there."""
+    room = columns
+    while room < columns + max_new_tokens:
+        room = bucket(min(room + SEGMENT, columns + bucket(max_new_tokens)))
+        yield room
 
 
 class _Progress(NamedTuple):
+    """S slots: a prompt's bucket, then what was generated. The last token of `tokens_BS` is in no cache yet."""
+
+    length_B: jax.Array  # of the prompts
+    columns: jax.Array  # slots of the prompts' bucket
     step: jax.Array  # tokens generated so far, the same for all rows
     token_B1: jax.Array  # the last of them
     last: Places  # its place and ordinal
     done_B: jax.Array
-    generated_BN: jax.Array
+    tokens_BS: jax.Array
     keys: Places  # place and ordinal of every slot [B, S]
     digit_key_BS: jax.Array
     caches: list[KeysValues]
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _decode(graphdef: nnx.GraphDef, params: Params, inputs: tuple, room: int) -> jax.Array:
-    tokens_BT, length_B, rows, max_new_tokens, eos_id = inputs
+def _choose(model: Decoder, x_B1D: jax.Array, done_B: jax.Array, eos_id: jax.Array) -> tuple[jax.Array, jax.Array]:
+    token_B = jnp.argmax(model.logits(x_B1D)[:, 0], axis=-1).astype(jnp.int32)
+    token_B = jnp.where(done_B, model.config.pad_id, token_B)
+    return token_B[:, None], done_B | (token_B == eos_id)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _begin(
+    graphdef: nnx.GraphDef,
+    params: Params,
+    tokens_BT: jax.Array,
+    length_B: jax.Array,
+    rows: jax.Array,
+    eos_id: jax.Array,
+) -> _Progress:
+    """Reads the prompts and says the first token; there is no slot for it yet."""
     model: Decoder = nnx.merge(graphdef, params)
-    pad_id, digits = model.config.pad_id, model.config.digit_token_ids
+    digits = model.config.digit_token_ids
     B, T = tokens_BT.shape
-    filled_BS = jnp.pad(jnp.arange(T) < length_B[:, None], ((0, 0), (0, room)))
-    slot_S = jnp.arange(T + room)
-
-    def widen(leaf: jax.Array, axis: int) -> jax.Array:
-        widths = [(0, 0)] * leaf.ndim
-        widths[axis] = (0, room)
-        return jnp.pad(leaf, widths)
-
-    def choose(x_B1D: jax.Array, done_B: jax.Array) -> tuple[jax.Array, jax.Array]:
-        token_B = jnp.argmax(model.logits(x_B1D)[:, 0], axis=-1).astype(jnp.int32)
-        token_B = jnp.where(done_B, pad_id, token_B)
-        return token_B[:, None], done_B | (token_B == eos_id)
-
     context, places = model.context(tokens_BT)
     x_BTD, caches = model.run_layers_cached(model.embed(tokens_BT), context, None, jnp.int32(0))
     last_B1 = length_B[:, None] - 1
-    token_B1, done_B = choose(jnp.take_along_axis(x_BTD, last_B1[..., None], axis=1), jnp.arange(B) >= rows)
+    last_x_B1D = jnp.take_along_axis(x_BTD, last_B1[..., None], axis=1)
+    token_B1, done_B = _choose(model, last_x_B1D, jnp.arange(B) >= rows, eos_id)
     last = jax.tree.map(lambda leaf: jnp.take_along_axis(leaf, last_B1, axis=1), places)
-    start = _Progress(
+    return _Progress(
+        length_B=length_B,
+        columns=jnp.int32(T),
         step=jnp.int32(1),
         token_B1=token_B1,
         last=next_places(token_B1, last, digits),
         done_B=done_B,
-        generated_BN=jnp.full((B, room), pad_id, jnp.int32).at[:, 0].set(token_B1[:, 0]),
-        keys=jax.tree.map(lambda leaf: widen(leaf, 1), places),
-        digit_key_BS=widen(is_digit(tokens_BT, digits), 1),
-        caches=[KeysValues(widen(cache.keys_BHKS, 3), widen(cache.values_BHSK, 2)) for cache in caches],
+        tokens_BS=tokens_BT,
+        keys=places,
+        digit_key_BS=is_digit(tokens_BT, digits),
+        caches=caches,
     )
 
+
+@functools.partial(jax.jit, static_argnames=("room", "pad_id"))
+def _grow(progress: _Progress, room: int, pad_id: int) -> _Progress:
+    """The same with slots for `room` tokens; the newest token, which had none, is in its own."""
+
+    def widen(leaf: jax.Array, fill: int = 0) -> jax.Array:
+        widths = [(0, 0)] * leaf.ndim
+        widths[1] = (0, room - leaf.shape[1])
+        return jnp.pad(leaf, widths, constant_values=fill)
+
+    newest = progress.columns + progress.step - 1
+    tokens_BS = jax.lax.dynamic_update_slice(widen(progress.tokens_BS, pad_id), progress.token_B1, (0, newest))
+    return progress._replace(
+        tokens_BS=tokens_BS,
+        keys=jax.tree.map(widen, progress.keys),
+        digit_key_BS=widen(progress.digit_key_BS),
+        caches=jax.tree.map(widen, progress.caches),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+def _advance(
+    graphdef: nnx.GraphDef, params: Params, progress: _Progress, max_new_tokens: jax.Array, eos_id: jax.Array
+) -> _Progress:
+    """Goes on until all rows are done or long enough, or the next token would have no slot."""
+    model: Decoder = nnx.merge(graphdef, params)
+    digits = model.config.digit_token_ids
+    slot_S = jnp.arange(progress.tokens_BS.shape[1])
+
     def unfinished(progress: _Progress) -> jax.Array:
-        return (progress.step < max_new_tokens) & ~jnp.all(progress.done_B)
+        fits = progress.columns + progress.step < slot_S.size
+        return fits & (progress.step < max_new_tokens) & ~jnp.all(progress.done_B)
 
     def advance(progress: _Progress) -> _Progress:
         token_B1 = progress.token_B1
-        slot = T + progress.step - 1
+        slot = progress.columns + progress.step - 1
 
         def write(slots: jax.Array, value: jax.Array) -> jax.Array:
             return jax.lax.dynamic_update_slice(slots, value, (0, slot))
 
         keys = jax.tree.map(write, progress.keys, progress.last)
         digit_key_BS = write(progress.digit_key_BS, is_digit(token_B1, digits))
-        visible_BS = filled_BS | ((slot_S >= T) & (slot_S <= slot))
-        positions_B1 = length_B[:, None] + progress.step - 1
+        of_answer_S = (slot_S >= progress.columns) & (slot_S <= slot)
+        visible_BS = (slot_S < progress.length_B[:, None]) | of_answer_S
+        positions_B1 = progress.length_B[:, None] + progress.step - 1
         context = model.relate(positions_B1, visible_BS[:, None], progress.last, keys, digit_key_BS)
         x_B1D, caches = model.run_layers_cached(model.embed(token_B1), context, progress.caches, slot)
-        next_B1, done_B = choose(x_B1D, progress.done_B)
-        return _Progress(
+        next_B1, done_B = _choose(model, x_B1D, progress.done_B, eos_id)
+        return progress._replace(
             step=progress.step + 1,
             token_B1=next_B1,
             last=next_places(next_B1, progress.last, digits),
             done_B=done_B,
-            generated_BN=jax.lax.dynamic_update_slice(progress.generated_BN, next_B1, (0, progress.step)),
+            tokens_BS=jax.lax.dynamic_update_slice(progress.tokens_BS, next_B1, (0, slot + 1)),
             keys=keys,
             digit_key_BS=digit_key_BS,
             caches=caches,
         )
 
-    return jax.lax.while_loop(unfinished, advance, start).generated_BN
+    return jax.lax.while_loop(unfinished, advance, progress)

@@ -12,10 +12,13 @@ from vishwam.model.rope import Rotation, rotate
 
 
 class KeysValues(NamedTuple):
-    """What a layer attended to, of its heads of keys and values; the keys have their rotary positions already."""
+    """What a layer attended to, of its heads of keys and values; the keys have their rotary positions already.
 
-    keys_BHKS: jax.Array  # time last, which is how one query runs through them fastest
-    values_BHSK: jax.Array
+    Heads are folded into the batch (N): over four axes XLA would copy a cache on CPU at every token.
+    """
+
+    keys_NSK: jax.Array
+    values_NSK: jax.Array
 
 
 class Cache(NamedTuple):
@@ -112,15 +115,12 @@ class Attention(nnx.Module):
         if context.rotation is not None:
             q_BHTK, k_BHSK = self.rotated(q_BHTK, context.rotation), self.rotated(k_BHSK, context.rotation)
         q_BHTK *= config.head_width**-0.5
-        keys_values = KeysValues(k_BHSK.transpose(0, 1, 3, 2), v_BHSK)
-        if cache is None:
-            y_BHTK = self.over_sequence(q_BHTK, k_BHSK, v_BHSK, context)
-        else:
-            keys_values = KeysValues(
-                jax.lax.dynamic_update_slice(cache.keys_values.keys_BHKS, keys_values.keys_BHKS, (0, 0, 0, cache.slot)),
-                jax.lax.dynamic_update_slice(cache.keys_values.values_BHSK, v_BHSK, (0, 0, cache.slot, 0)),
-            )
-            y_BHTK = self.over_cache(q_BHTK, keys_values, context)
+        keys_values = KeysValues(*(x.reshape(-1, T, config.head_width) for x in (k_BHSK, v_BHSK)))
+        if cache is not None:
+            start = (0, cache.slot, 0)
+            pairs = zip(cache.keys_values, keys_values, strict=True)
+            keys_values = KeysValues(*(jax.lax.dynamic_update_slice(old, new, start) for old, new in pairs))
+        y_BHTK = self.attend(q_BHTK, keys_values, context)
         return self.out(y_BHTK.transpose(0, 2, 1, 3).reshape(B, T, -1)), keys_values
 
     def rotated(self, x_BHTK: jax.Array, rotation: Rotation) -> jax.Array:
@@ -131,28 +131,12 @@ class Attention(nnx.Module):
         plain, rotary = jnp.split(x_BHTK, [first], axis=1)
         return jnp.concatenate([plain, rotate(rotary, rotation)], axis=1)
 
-    def over_sequence(self, q_BHTK: jax.Array, k_BHSK: jax.Array, v_BHSK: jax.Array, context: Context) -> jax.Array:
-        """Heads folded into the batch: plain batched products, which XLA runs fastest on CPU."""
+    def attend(self, q_BHTK: jax.Array, keys_values: KeysValues, context: Context) -> jax.Array:
+        """Plain batched products, which XLA runs fastest on CPU."""
         B, H, T, K = q_BHTK.shape
-        S = k_BHSK.shape[2]
-        k, v = (x.reshape(-1, S, K) for x in (k_BHSK, v_BHSK))
-        q = q_BHTK.reshape(k.shape[0], -1, K)  # the queries of a group one after another
-        scores = jnp.einsum("ntk,nsk->nts", q, k, preferred_element_type=jnp.float32)
-        p_BHTS = self.probabilities(scores.reshape(B, H, T, S), context).astype(v.dtype)
-        return jnp.einsum("nts,nsk->ntk", p_BHTS.reshape(k.shape[0], -1, S), v).reshape(B, H, T, K)
-
-    def over_cache(self, q_BHTK: jax.Array, cached: KeysValues, context: Context) -> jax.Array:
-        """One query a row by products and sums: as matrix products, XLA would copy the whole cache at each token; and
-        one head of a group after another, since over five axes its sums are eight times slower.
-        """
-        B, H, _, K = q_BHTK.shape
-        keys_BHKS, values_BHSK = cached
-        q_BHGK = q_BHTK.astype(jnp.float32).reshape(B, self.config.kv_heads, -1, K)
-        groups = range(q_BHGK.shape[2])
-        scores = [jnp.sum(q_BHGK[:, :, g, :, None] * keys_BHKS, axis=2) for g in groups]
-        scores_BHS = (scores[0] if len(scores) == 1 else jnp.stack(scores, axis=2)).reshape(B, H, -1)
-        p_BHTS = self.probabilities(scores_BHS[:, :, None], context)
-        p_BHGS = p_BHTS.reshape(B, self.config.kv_heads, len(groups), -1)
-        y = [jnp.sum(p_BHGS[:, :, g, :, None] * values_BHSK, axis=2) for g in groups]
-        y_BHGK = y[0] if len(y) == 1 else jnp.stack(y, axis=2)
-        return y_BHGK.reshape(B, H, 1, K).astype(q_BHTK.dtype)
+        keys_NSK, values_NSK = keys_values
+        q_NTK = q_BHTK.reshape(keys_NSK.shape[0], -1, K)  # the queries of a group one after another
+        scores = jnp.einsum("ntk,nsk->nts", q_NTK, keys_NSK, preferred_element_type=jnp.float32)
+        p_BHTS = self.probabilities(scores.reshape(B, H, T, -1), context).astype(values_NSK.dtype)
+        p_NTS = p_BHTS.reshape(scores.shape)
+        return jnp.einsum("nts,nsk->ntk", p_NTS, values_NSK).reshape(B, H, T, K)

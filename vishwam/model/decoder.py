@@ -12,9 +12,9 @@ from vishwam.model.layers import DecoderLayer, Dense, RMSNorm
 from vishwam.model.math_reasoning import MathReasoningLayer, Places, is_digit, places_of, relate
 from vishwam.model.rope import rotation
 
-# Models of more layers are compiled as one layer in a loop, which takes a fraction of the time to compile; of fewer, one
-# layer after another, which on CPU takes 15 to 28% less time a step: a loop copies all that it keeps for its gradient.
-WRITTEN_OUT = 8
+# Models of more layers are compiled as one layer in a loop, which compiles sooner; of fewer, one layer after another,
+# which on CPU takes 15 to 28% less time a step: a loop copies all that it keeps for its gradient.
+WRITTEN_OUT = 16
 
 Params = dict[str, Any]  # nested dictionaries of arrays; those under "layers" carry a leading axis L
 

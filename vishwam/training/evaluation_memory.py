@@ -81,7 +81,7 @@ def predict(graphdef: Any, state: Any, asked: Asked) -> int:
     decoding = greedy.lower(graphdef, state.averages, DECODE_BATCH, asked.question, asked.answer)
     fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     needs = []
-    for program in (loss, decoding):
+    for program in (loss, *decoding):
         analysis: Any = program.compile().memory_analysis()
         needs.append(analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
     return fixed + math.prod(shape) * jnp.dtype(jnp.int32).itemsize * 2 + max(needs)
