@@ -22,7 +22,7 @@ VARIANTS = {
     "soft mask": dataclasses.replace(SMALL, place_hard_mask=False),
     "ends of numbers": dataclasses.replace(SMALL, place_heads=1, place_end_heads=2),
     "all that goes by numbers": dataclasses.replace(
-        SMALL, place_heads=1, place_end_heads=1, place_content_ordinal=True, place_rope=True
+        SMALL, place_heads=1, place_end_heads=1, place_above_heads=1, place_content_ordinal=True, place_rope=True
     ),
     "no ordinal": dataclasses.replace(SMALL, place_ordinal=False),
     "no sink": dataclasses.replace(SMALL, place_sink=False),
@@ -98,7 +98,8 @@ class NumPyDecoder:
 
     def attend(self, part, head, t, q, k, v, tokens):
         config = self.config
-        by_place = config.position == "place" and head < config.place_heads + config.place_end_heads
+        above = config.place_heads + config.place_end_heads
+        by_place = config.position == "place" and head < above + config.place_above_heads
         place, ordinal = self.places(tokens)
         stands = place[t]
         if head >= config.place_heads and place[t] < 0:
@@ -113,13 +114,17 @@ class NumPyDecoder:
             if by_place:
                 relative = place[s] - stands
                 inside = abs(relative) <= config.place_window
-                if place[s] < 0 or (config.place_hard_mask and not inside):
+                if head >= above:
+                    if place[s] <= place[t]:
+                        continue
+                elif place[s] < 0 or (config.place_hard_mask and not inside):
                     continue
-                score += part["place_bias"][head, relative + config.place_window] if inside else 0.0
+                else:
+                    score += part["place_bias"][head, relative + config.place_window] if inside else 0.0
                 if config.place_ordinal:
                     score += part["ordinal_bias"][head, min(ordinal[t] - ordinal[s], 4)]
             elif config.position == "place" and config.place_content_ordinal:
-                by_content = head - config.place_heads - config.place_end_heads
+                by_content = head - above - config.place_above_heads
                 score += part["content_ordinal_bias"][by_content, min(ordinal[t] - ordinal[s], 4)]
             terms.append((score, v[s]))
         weights = np.exp([score for score, _ in terms])

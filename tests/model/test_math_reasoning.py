@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vishwam.model.math_reasoning import Places, next_places, places_of, table_lookup
+from vishwam.model.math_reasoning import next_places, places_of, table_lookup
 
 DIGITS = tuple(range(20, 30))
 

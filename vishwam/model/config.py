@@ -57,6 +57,7 @@ class DecoderConfig:
     rope_attention_factor: float = 0.0  # yarn: by which queries and keys grow; 0: 0.1 ln(factor) + 1
     place_heads: int = 2  # heads that see digits only, by relative place; other tokens look on to the next number
     place_end_heads: int = 0  # more of them, in which other tokens look back to the end of the number before
+    place_above_heads: int = 0  # heads that see all digits of higher places, however far: does the number end here?
     place_rope: bool = False  # the other heads are rotary rather than without positions
     place_window: int = 3  # relative places from -window to window have a bias of their own
     place_hard_mask: bool = True  # digits outside the window are not seen, rather than seen without a bias
@@ -107,11 +108,12 @@ class DecoderConfig:
         if self.rope_scaling == "yarn" and not self.rope_beta_slow < self.rope_beta_fast:
             raise ValueError(f"rope_beta_slow must be below rope_beta_fast, not {self.rope_beta_slow}")
         if self.position == "place":
-            for name, most in (("place_heads", self.num_heads), ("place_end_heads", self.num_heads - self.place_heads)):
-                if not 0 <= getattr(self, name) <= most:
-                    raise ValueError(
-                        f"{name} must lie in 0 to {most} of {self.num_heads} heads, not {getattr(self, name)}"
-                    )
+            left = self.num_heads
+            for name in ("place_heads", "place_end_heads", "place_above_heads"):
+                heads = getattr(self, name)
+                if not 0 <= heads <= left:
+                    raise ValueError(f"{name} must lie in 0 to {left} of num_heads ({self.num_heads}), not {heads}")
+                left -= heads
             if self.place_window < 0:
                 raise ValueError(f"place_window must be at least 0, not {self.place_window}")
             # Empty until the tokeniser is known; `Decoder` then insists on them.
@@ -133,5 +135,10 @@ class DecoderConfig:
         """How many heads, counted from the last, carry rotary positions."""
         if self.position == "rope":
             return self.num_heads
-        by_place = self.place_heads + self.place_end_heads
-        return self.num_heads - by_place if self.position == "place" and self.place_rope else 0
+        return self.content_heads if self.position == "place" and self.place_rope else 0
+
+    @property
+    def content_heads(self) -> int:
+        """How many heads, counted from the last, see all tokens."""
+        by_place = self.place_heads + self.place_end_heads + self.place_above_heads
+        return self.num_heads - (by_place if self.position == "place" else 0)

@@ -97,16 +97,18 @@ def by_ordinal(table_HW: jax.Array, relations: PlaceRelations) -> jax.Array:
 
 
 class PlaceValueAttention(Attention):
-    """Attention whose first heads go by place, as many from the next number's begin as `place_heads` says and from the
-    last one's end as `place_end_heads` does; the others see everything.
+    """Attention by heads of four kinds, in this order, as many as the configuration says.
+
+    `place_heads` see the digits about their own place, tokens between numbers those about the next number's first;
+    `place_end_heads` the same, but tokens between numbers see those about the last number's end; `place_above_heads`
+    all digits of higher places; the others every token.
     """
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         super().__init__(config, rngs)
-        window = config.place_window
+        window, heads = config.place_window, config.num_heads - config.content_heads
         # Heads look in turn at their own place and at the one beside it that a token between numbers may see.
         preferred_H = jnp.concatenate([jnp.arange(config.place_heads) % 2, -(jnp.arange(config.place_end_heads) % 2)])
-        heads = len(preferred_H)
         offset_W = jnp.arange(-window, window + 1)
         self.place_bias = nnx.Param(config.place_init * (offset_W == preferred_H[:, None]).astype(jnp.float32))
         if config.place_ordinal:
@@ -117,38 +119,44 @@ class PlaceValueAttention(Attention):
             self.ordinal_bias = nnx.Param(jnp.tile(bias_W, (heads, 1)))
         if config.place_content_ordinal:
             # Tells the minus before a token's own number from that of the question.
-            self.content_ordinal_bias = nnx.Param(jnp.zeros((config.num_heads - heads, ORDINAL_WINDOW + 1)))
+            self.content_ordinal_bias = nnx.Param(jnp.zeros((config.content_heads, ORDINAL_WINDOW + 1)))
         if config.place_sink:
             self.sink = nnx.Param(jnp.full((heads,), config.place_init, jnp.float32))
 
     def probabilities(self, scores_BHTS: jax.Array, context: Context) -> jax.Array:
-        relations = context.relations
-        assert relations is not None
-        starts = self.config.place_heads
-        heads = starts + self.config.place_end_heads
-        parts = [self.by_place(scores_BHTS, slice(0, starts), relations.relative_place_BTS, context)]
-        if heads > starts:
-            parts.append(self.by_place(scores_BHTS, slice(starts, heads), relations.relative_end_BTS, context))
-        by_content = scores_BHTS[:, heads:]
-        if self.config.place_content_ordinal:
-            by_content = by_content + by_ordinal(self.content_ordinal_bias[...], relations)
-        parts.append(masked_softmax(by_content, context.visible_BTS[:, None]))
-        return jnp.concatenate(parts, axis=1)
-
-    def by_place(
-        self, scores_BHTS: jax.Array, heads: slice, relative_place_BTS: jax.Array, context: Context
-    ) -> jax.Array:
         config, relations = self.config, context.relations
         assert relations is not None
-        window = config.place_window
-        bias_BHTS = table_lookup(self.place_bias[heads], relative_place_BTS + window)
-        if config.place_ordinal:
-            bias_BHTS += by_ordinal(self.ordinal_bias[heads], relations)
-        seen_BTS = context.visible_BTS & relations.digit_key_BS[:, None]
-        if config.place_hard_mask:
-            seen_BTS &= jnp.abs(relative_place_BTS) <= window
-        sink = self.sink[heads][:, None, None] if config.place_sink else -jnp.inf
-        return masked_softmax(scores_BHTS[:, heads] + bias_BHTS, seen_BTS[:, None], sink)
+        ends, above = config.place_heads, config.place_heads + config.place_end_heads
+        content = config.num_heads - config.content_heads
+        parts = []
+        for heads, place_BTS in (
+            (slice(0, ends), relations.relative_place_BTS),
+            (slice(ends, above), relations.relative_end_BTS),
+        ):
+            if heads.start < heads.stop:
+                seen_BTS = jnp.abs(place_BTS) <= config.place_window if config.place_hard_mask else True
+                bias_BHTS = table_lookup(self.place_bias[heads], place_BTS + config.place_window)
+                parts.append(self.over_digits(scores_BHTS[:, heads] + bias_BHTS, heads, seen_BTS, context))
+        if above < content:
+            heads, seen_BTS = slice(above, content), relations.relative_place_BTS > 0
+            parts.append(self.over_digits(scores_BHTS[:, heads], heads, seen_BTS, context))
+        if content < config.num_heads:
+            scores = scores_BHTS[:, content:]
+            if config.place_content_ordinal:
+                scores = scores + by_ordinal(self.content_ordinal_bias[...], relations)
+            parts.append(masked_softmax(scores, context.visible_BTS[:, None]))
+        return jnp.concatenate(parts, axis=1)
+
+    def over_digits(
+        self, scores_BHTS: jax.Array, heads: slice, seen_BTS: jax.Array | bool, context: Context
+    ) -> jax.Array:
+        """What `heads` attend to among the digits that they see."""
+        assert context.relations is not None
+        if self.config.place_ordinal:
+            scores_BHTS = scores_BHTS + by_ordinal(self.ordinal_bias[heads], context.relations)
+        seen_BTS = seen_BTS & context.visible_BTS & context.relations.digit_key_BS[:, None]
+        sink = self.sink[heads][:, None, None] if self.config.place_sink else -jnp.inf
+        return masked_softmax(scores_BHTS, seen_BTS[:, None], sink)
 
 
 class MathReasoningLayer(DecoderLayer):
