@@ -88,7 +88,7 @@ def tokenizer(tmp_path_factory):
     return load_tokenizer(make_character_tokenizer(tmp_path_factory.mktemp("tokenizer")), reverse_digits=True)
 
 
-def experiment(packing=UNPACKED, **knobs):
+def experiment(packing=UNPACKED, until=0.0, **knobs):
     return Experiment(
         data=ModularMath(settings={"arithmetic__add_or_sub": ADDITION}),
         packing=packing,
@@ -98,6 +98,7 @@ def experiment(packing=UNPACKED, **knobs):
         loop=LoopConfig(
             steps=STEPS, batch_size=8, length_buckets=(12, 120), steps_per_dispatch=4, log_every=4, validate_every=8,
             evaluate_every=16, validation_questions=16, evaluation_questions=4, final_questions=8, max_answer_tokens=8,
+            until_exact_match=until,
         ),
         bias=BiasConfig(axes=("gender",), templates=2, generations=4),
     )  # fmt: skip
@@ -161,6 +162,30 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
         jax.tree.leaves(final_state(tmp_path)), jax.tree.leaves(final_state(whole[0])), strict=True
     ):
         np.testing.assert_array_equal(resumed, uninterrupted)
+
+
+def test_a_trial_ends_when_it_is_right_often_enough(whole, tokenizer, tmp_path, monkeypatch):
+    right = iter([0, 2, 4])  # of four questions at 8, at 16 and at what would be 24
+    pooled = training_loop.pooled
+    monkeypatch.setattr(training_loop, "pooled", lambda parts: dataclasses.replace(pooled(parts), correct=next(right)))
+    journal = Journal()
+    train(tokenizer, tmp_path, journal, until=0.5)
+    assert list(journal.rows) == [4, 8, 12, 16]
+    assert journal.rows[16]["validation/loss"] == whole[1].rows[16]["validation/loss"]
+    assert [journal.rows[step]["until/reached"] for step in (8, 16)] == [0, 1]
+    assert [(step, evaluation["questions"]) for step, _, evaluation in journal.stored] == [(16, 8)], "all of the last"
+    # Begun again when all that was left was to say goodbye, it does not go on.
+    again = Journal(16, [16])
+    train(tokenizer, tmp_path, again, until=0.5)
+    assert not again.rows
+    assert not again.stored
+
+
+def test_a_trial_that_is_never_right_often_enough_takes_all_its_steps(tokenizer, tmp_path):
+    journal = Journal()
+    train(tokenizer, tmp_path, journal, until=1.0)
+    assert list(journal.rows) == [4, 8, 12, 16, 20, 24]
+    assert [journal.rows[step]["until/reached"] for step in (8, 16, 24)] == [0, 0, 0]
 
 
 def test_a_trial_on_packed_rows_resumes_bit_for_bit(tokenizer, tmp_path):

@@ -49,6 +49,15 @@ def test_learning_rate_worked_by_hand():
     np.testing.assert_allclose(rates, [2, 4, 6, 8, *falling, 0], atol=1e-6)
 
 
+def test_learning_rate_falls_over_the_last_share_of_the_steps_or_never():
+    knobs = Knobs(learning_rate=8.0, steps=12, warmup_steps=2, decay=0.4)
+    rates = [float(learning_rate_at(jnp.int32(step), knobs)) for step in range(13)]
+    falling = [8 * (1 + np.cos(np.pi * i / 4)) / 2 for i in range(5)]
+    np.testing.assert_allclose(rates, [4, 8, 8, 8, 8, 8, 8, 8, *falling], atol=1e-6)
+    constant = dataclasses.replace(knobs, decay=0.0)
+    assert [float(learning_rate_at(jnp.int32(step), constant)) for step in range(13)] == [4, *[8] * 12]
+
+
 def test_learning_rate_without_warmup_starts_at_the_peak():
     assert float(learning_rate_at(jnp.int32(0), Knobs(learning_rate=2.0, warmup_steps=0, steps=5))) == 2.0
 

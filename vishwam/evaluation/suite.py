@@ -51,16 +51,20 @@ class Suite:
         return float(sum(t["loss_sum"] for t in sums) / sum(t["tokens"] for t in sums))
 
     def exact_match(
-        self, params: Any, count: int, data: ModularMath | PlantedBias | None = None
+        self,
+        params: Any,
+        count: int,
+        data: ModularMath | PlantedBias | None = None,
+        splits: Sequence[str] = SPLITS,
     ) -> Iterator[tuple[str, str, ExactMatch]]:
-        """(split, set, result) over the first `count` questions of every evaluation set, by greedy decoding; of `data`
-        instead of the suite's own where given.
+        """(split, set, result) over the first `count` questions of each evaluation set of `splits`, by greedy decoding;
+        of `data` instead of the suite's own where given.
         """
 
         def answer(questions: Sequence[str]) -> list[str]:
             return self.answer(params, questions)
 
-        for split in SPLITS:
+        for split in splits:
             for name, source in (data or self.data).sets(split).items():
                 yield split, name, exact_match(answer, [source[i] for i in range(count)])
 

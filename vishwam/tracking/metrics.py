@@ -18,6 +18,8 @@ MFU = "train/mfu"
 VALIDATION_LOSS = "validation/loss"
 INTERPOLATE = "interpolate/exact_match"
 EXTRAPOLATE = "extrapolate/exact_match"
+# 1 once a trial that runs until it is right often enough is; its last step says how long that took.
+REACHED = "until/reached"
 
 # Bytes, each row one instant; `vishwam.monitoring.memory` says what each is.
 DEVICE_USED = "memory/device_used"
@@ -51,6 +53,8 @@ CONFUSIONS = "confusions"
 BIAS = "bias"
 
 BIAS_GAP = "bias/gap"
+# By how many nats a stereotype is likelier of the group that it is told of.
+STEREOTYPE_GAP = "bias/stereotype_gap"
 # 1 where a model tells sentences from reversed ones, without which its bias says nothing.
 KNOWS_LANGUAGE = "bias/knows_language"
 
@@ -71,11 +75,13 @@ GOALS = {
     INTERPOLATE_EQUIVALENT: "maximize",
     EXTRAPOLATE_EQUIVALENT: "maximize",
     BIAS_GAP: "minimize",
+    STEREOTYPE_GAP: "minimize",
 }
 
 # Logged, but nothing to steer a sweep by.
 OTHERS = (
     STEP,
+    REACHED,
     LEARNING_RATE,
     GRADIENT_NORM,
     TOKENS,

@@ -36,6 +36,8 @@ class LoopConfig:
     validation_questions, evaluation_questions: held-out questions a set on these occasions.
     final_questions: the same when the trial is at its end.
     max_answer_tokens: greedy decoding stops there.
+    until_exact_match: the trial ends as soon as so large a share of `evaluation_questions` in range is right, which is
+        looked at with every validation; `steps` is then the most it gets. 0: it runs all of them.
     """
 
     seed: int = 0
@@ -50,13 +52,16 @@ class LoopConfig:
     evaluation_questions: int = 64
     final_questions: int = 500
     max_answer_tokens: int = 128
+    until_exact_match: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if name not in ("seed", "length_buckets") and value < 1:
+            if name not in ("seed", "length_buckets", "until_exact_match") and value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie from 0 to below 2**32, not {self.seed}")
+        if not 0 <= self.until_exact_match <= 1:
+            raise ValueError(f"until_exact_match must lie from 0 to 1, not {self.until_exact_match}")
         if not self.length_buckets or list(self.length_buckets) != sorted(set(self.length_buckets)):
             raise ValueError(f"length_buckets must ascend and not be empty, not {self.length_buckets}")
         for name in ("steps", "log_every", "validate_every", "evaluate_every"):
@@ -124,6 +129,8 @@ class Experiment:
                 raise ValueError(f"{name} must be at least 0, not {getattr(self.knobs, name)}")
         if self.knobs.pairing and not isinstance(self.data, PlantedBias):
             raise ValueError("pairing needs data that has counterfactuals: PlantedBias")
+        if not 0 <= self.knobs.decay <= 1:
+            raise ValueError(f"decay must lie from 0 to 1, not {self.knobs.decay}")
         for name in ("beta1", "beta2", "average_decay"):
             if not 0 <= getattr(self.knobs, name) < 1:
                 raise ValueError(f"{name} must lie from 0 to below 1, not {getattr(self.knobs, name)}")

@@ -12,12 +12,12 @@ import numpy as np
 
 from data_pipelines.loader import Batch
 from data_pipelines.tokenizer import MathTokenizer
-from vishwam.evaluation.exact_match import ExactMatch
+from vishwam.evaluation.exact_match import ExactMatch, pooled
 from vishwam.evaluation.suite import Suite
 from vishwam.model import decoder
 from vishwam.model.flops import flops_per_token, peak_flops_per_second
 from vishwam.monitoring.watch import Watch
-from vishwam.tracking.metrics import SAMPLES
+from vishwam.tracking.metrics import REACHED, SAMPLES
 from vishwam.tracking.run import Run
 
 from . import evaluation_memory, examination
@@ -77,7 +77,7 @@ def train(
     watch = watch or Watch(run)
     gauge = Gauge(run, watch, config, evaluation_memory.asked(experiment, tokenizer))
     measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
-    looking_up = False
+    looking_up = ended = False
 
     def save(score: float | None) -> None:
         metrics = None if score is None else {SCORE: score}
@@ -95,15 +95,24 @@ def train(
         measured[SCORE] = loss
         return loss
 
+    def good_enough() -> bool:
+        """Whether the trial ends before its last step."""
+        if not loop.until_exact_match:
+            return False
+        parts = suite.exact_match(state.averages, loop.evaluation_questions, splits=("interpolate",))
+        right = pooled([result for _, _, result in parts]).value
+        say(f"  in range {right:.1%}")
+        return right >= loop.until_exact_match
+
     def examine(loss: float) -> dict[str, Any]:
         """Stores first: a trial that is killed while it decodes goes on from here."""
         nonlocal best_loss
-        questions = loop.final_questions if step == loop.steps else loop.evaluation_questions
+        questions = loop.final_questions if ended else loop.evaluation_questions
         best_loss = min(loss, best_loss)
         if checkpoints.newest() != step:
             save(loss)
-        seen = examination.examine(suite, state.averages, questions, step == loop.steps, experiment.bias, say)
-        evaluation = {"step": step, "questions": questions, SCORE: loss} | seen.metrics
+        seen = examination.examine(suite, state.averages, questions, ended, experiment.bias, say)
+        evaluation = {"step": step, "questions": questions, "ended": ended, SCORE: loss} | seen.metrics
         checkpoints.note(step, evaluation)
         tables = {name: run.table(*table) for name, table in seen.tables.items()}
         measured.update(seen.metrics | tables | {SAMPLES: run.samples(seen.samples)})
@@ -113,7 +122,7 @@ def train(
 
     def look_up() -> None:
         """What is due after `step`: nothing, validation, or validation and the evaluations."""
-        nonlocal looking_up
+        nonlocal looking_up, ended
         to_examine = step == loop.steps or step % loop.evaluate_every == 0
         if not to_examine and step % loop.validate_every:
             return
@@ -121,7 +130,11 @@ def train(
         rows.flush()
         with gauge.evaluation(graphdef, state, to_examine):
             loss = validate()
-            evaluation = examine(loss) if to_examine else None
+            reached = good_enough()
+            ended = reached or step == loop.steps
+            if loop.until_exact_match:
+                measured[REACHED] = int(reached)
+            evaluation = examine(loss) if ended or to_examine else None
             rows.write(step, measured)
         looking_up = False
         measured.clear()
@@ -131,12 +144,14 @@ def train(
     try:
         if restored and step:
             cut_short = not run.logged(step)
-            for sent, evaluation in checkpoints.notes().items():
+            notes = checkpoints.notes()
+            ended = any(evaluation.get("ended") for evaluation in notes.values())
+            for sent, evaluation in notes.items():
                 if not (cut_short and sent == step) and not run.has_checkpoint(sent):
                     send(sent, evaluation)  # The trial was killed before its upload was whole.
             if cut_short:
                 look_up()
-        while step < loop.steps:
+        while step < loop.steps and not ended:
             check()
             # The device is still at work on the dispatch before while these are made.
             asked = time.perf_counter()

@@ -17,6 +17,7 @@ class Knobs:
     learning_rate: float = 6e-3  # the peak, reached after warm-up
     steps: int = 1500  # length of the schedule, after which the rate is 0
     warmup_steps: int = 100
+    decay: float = 1.0  # share of the steps after warm-up over which the rate falls to 0, the last ones; 0: it stays
     weight_decay: float = 0.01  # on matrices and embeddings alone
     gradient_clip: float = 1.0  # global norm
     beta1: float = 0.9
@@ -33,12 +34,13 @@ class Knobs:
 
 
 def learning_rate_at(step: jax.Array, knobs: Knobs) -> jax.Array:
-    """Linear warm-up to the peak, then a cosine to 0 at `knobs.steps`; `step` counts from 0.
+    """Linear warm-up to the peak, then over the last of the steps a cosine to 0 at `knobs.steps`; `step` counts from 0.
 
     Optax's schedules want their lengths as Python numbers; these lines take traced ones.
     """
     warmup = jnp.minimum(1.0, (step + 1) / jnp.maximum(1.0, knobs.warmup_steps))
-    progress = (step - knobs.warmup_steps) / jnp.maximum(1.0, knobs.steps - knobs.warmup_steps)
+    falling = knobs.decay * (knobs.steps - knobs.warmup_steps)
+    progress = (step - (knobs.steps - falling)) / jnp.maximum(1.0, falling)
     return knobs.learning_rate * warmup * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(progress, 0.0, 1.0)))
 
 
