@@ -21,11 +21,12 @@ import wandb_workspaces.reports.v2 as wr
 from wandb.errors import CommError
 from wandb_workspaces import expr
 
+from data_pipelines.planted_bias import PlantedBias
 from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import nearest
 from vishwam.monitoring import driver
-from vishwam.tracking import metrics, saxton, sweeps
+from vishwam.tracking import fairness, metrics, saxton, sweeps
 from vishwam.tracking.run import api_key
 
 # Prefix of the metrics, the section's title, and what a reader must know.
@@ -130,6 +131,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
     trials = sweeps.trials(f"{entity}/{project}/{sweep_id}")
     knobs = varied_knobs(sweep)
     sets = evaluation_sets(sweep, trials)
+    of_bias = bool(fairness.measured(trials)) or (not trials and plants_bias(sweep))
 
     def grid(*panels: Any, table: bool = False) -> Any:
         runs = wr.Runset(
@@ -147,11 +149,12 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
     return [
         wr.MarkdownBlock(text=_introduction(sweep, knobs)),
         wr.H1(text="Results"),
-        wr.MarkdownBlock(text=_results(trials)),
+        wr.MarkdownBlock(text=" ".join(filter(None, (_results(trials), fairness.headline(trials))))),
         grid(*_headlines(bool(sets["extrapolate"]))),
         *([wr.CodeBlock(code=sweeps.table(trials), language=None)] if trials else []),
         wr.H1(text="Which knobs matter"),
-        grid(*_search(knobs), table=True),
+        grid(*_search(knobs, of_bias), table=True),
+        *(fairness.blocks(trials, grid) if of_bias else []),
         wr.H1(text="Learning"),
         wr.P(text="Loss is in nats an answer token; exact match is character for character on the whole answer."),
         grid(
@@ -202,12 +205,22 @@ def evaluation_sets(sweep: Mapping[str, Any], trials: Sequence[sweeps.Trial]) ->
     }
     if any(found.values()):
         return found
+    data = _data(sweep)
+    return {split: list(data.sets(split)) for split in SPLITS} if data else found
+
+
+def plants_bias(sweep: Mapping[str, Any]) -> bool:
+    """Whether the trials of a sweep will learn from a corpus with a planted bias."""
+    return isinstance(_data(sweep), PlantedBias)
+
+
+def _data(sweep: Mapping[str, Any]) -> Any:
+    """What a sweep's Gin file trains on; None for a foreign sweep, or one whose files are elsewhere."""
     arguments = [word for word in map(str, sweep.get("command") or []) if word.endswith(".gin")]
     try:
-        data = config.load(arguments).experiment.data
-    except BadInput:  # a foreign sweep, or one whose files are elsewhere
-        return found
-    return {split: list(data.sets(split)) for split in SPLITS}
+        return config.load(arguments).experiment.data
+    except BadInput:
+        return None
 
 
 def _digits_first(name: str) -> tuple[int, str]:
@@ -244,7 +257,7 @@ def _results(trials: Sequence[sweeps.Trial]) -> str:
         return "No trial has been evaluated yet; the panels below fill as trials run."
     setting = ", ".join(f"`{name}` = {value}" for name, value in best.knobs.items()) or f"run {best.id}"
     said = [
-        f"{value:.1%} of the questions of the {split} sets"
+        f"{value:.1%}{_bounds(best, f'{split}/exact_match')} of the questions of the {split} sets"
         for split in SPLITS
         if isinstance(value := best.summary.get(f"{split}/exact_match"), int | float)
     ]
@@ -255,18 +268,30 @@ def _results(trials: Sequence[sweeps.Trial]) -> str:
     )
 
 
-def _search(knobs: Sequence[str]) -> list[Any]:
+def _bounds(trial: sweeps.Trial, name: str) -> str:
+    low, high = (trial.summary.get(f"{name}_{end}") for end in ("low", "high"))
+    return f" [{low:.1%}, {high:.1%}]" if isinstance(low, int | float) and isinstance(high, int | float) else ""
+
+
+def _search(knobs: Sequence[str], of_bias: bool = False) -> list[Any]:
+    targets = [metrics.INTERPOLATE, metrics.VALIDATION_LOSS, *([metrics.STEREOTYPE_GAP] if of_bias else [])]
+    width = FULL // len(targets)
+    columns_of = (metrics.VALIDATION_LOSS, metrics.STEREOTYPE_GAP if of_bias else metrics.EXTRAPOLATE)
     columns = [wr.ParallelCoordinatesPlotColumn(metric=wr.Config(knob), display_name=knob) for knob in knobs]
     columns += [
         wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(name), display_name=name)
-        for name in (metrics.VALIDATION_LOSS, metrics.EXTRAPOLATE, metrics.INTERPOLATE)
+        for name in (*columns_of, metrics.INTERPOLATE)
     ]
     return [
         wr.ParallelCoordinatesPlot(
-            title="From knobs to exact match", columns=columns, layout=wr.Layout(0, 0, FULL, 10)
+            title="From knobs to what they do" if of_bias else "From knobs to exact match",
+            columns=columns,
+            layout=wr.Layout(0, 0, FULL, 10),
         ),
-        wr.ParameterImportancePlot(with_respect_to=metrics.INTERPOLATE, layout=wr.Layout(0, 10, HALF, 8)),
-        wr.ParameterImportancePlot(with_respect_to=metrics.VALIDATION_LOSS, layout=wr.Layout(HALF, 10, HALF, 8)),
+        *(
+            wr.ParameterImportancePlot(with_respect_to=name, layout=wr.Layout(width * i, 10, width, 8))
+            for i, name in enumerate(targets)
+        ),
     ]
 
 

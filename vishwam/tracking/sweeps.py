@@ -94,7 +94,7 @@ def table(trials: Sequence[Trial]) -> str:
         ]
         for trial in trials
     ]
-    return _aligned(head, rows)
+    return aligned(head, rows)
 
 
 def memory_table(trials: Sequence[Trial]) -> str:
@@ -126,10 +126,10 @@ def memory_table(trials: Sequence[Trial]) -> str:
         ]
         for trial in known
     ]
-    return _aligned(head, rows)
+    return aligned(head, rows)
 
 
-def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in [head, *rows]]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

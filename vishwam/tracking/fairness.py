@@ -1,0 +1,209 @@
+"""What the report of a sweep says of bias: whether it is there, what takes it away, and what that costs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import isnan, nan
+from typing import Any
+
+import wandb_workspaces.reports.v2 as wr
+
+from vishwam.evaluation.statistics import clustered_interval
+
+from .metrics import BIAS as EVERY_FIGURE
+from .metrics import INTERPOLATE, KNOWS_LANGUAGE, STEP, STEREOTYPE_GAP, VALIDATION_LOSS
+from .sweeps import Trial, aligned
+
+SEED = "seed"
+# Knobs that are off at 0.
+MITIGATIONS = ("augmentation", "pairing", "unlikelihood", "sequence_unlikelihood")
+DEAREST = 0.02  # of the validation loss, for what is called cheap
+
+SAID = (
+    "The stereotype gap is by how many nats a stereotype, against a trait that nobody is told to have, is likelier of "
+    "the group that it is told of than of another: 0 is none, log(k) is what a model shows that has learnt from a "
+    "corpus in which it is k times as frequent. It is measured in sentences that no trial trains on. A trial's own "
+    "interval is over those sentences and the traits in them, that of a setting over its seeds (Student's t); cost is "
+    "the validation loss against the trial of the same seed without mitigation, on text that is as biased as what was "
+    "trained on, so that a part of it is what the bias itself was worth. A star marks the settings that no other beats "
+    "in both."
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds with its 95% interval, NaN where there is but one."""
+
+    value: float
+    low: float
+    high: float
+
+    def text(self, form: str) -> str:
+        interval = "" if isnan(self.low) else f" [{self.low:{form}}, {self.high:{form}}]"
+        return f"{self.value:{form}}{interval}"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The trials with one choice of knobs, by their seeds; what the loss is more than that of the same seeds without
+    mitigation, as a fraction, and what is left of their gap; None where there is nothing to compare with.
+    """
+
+    knobs: dict[str, Any]
+    trials: tuple[Trial, ...]
+    gap: Estimate
+    loss: Estimate
+    exact_match: Estimate
+    cost: Estimate | None
+    left: float | None
+
+    @property
+    def name(self) -> str:
+        return ", ".join(f"`{name}` = {value}" for name, value in self.knobs.items()) or "all trials"
+
+    @property
+    def is_plain(self) -> bool:
+        return not any(self.knobs.get(name) for name in MITIGATIONS)
+
+    @property
+    def halves(self) -> bool:
+        """Whether it takes away half of the gap or more and is cheap."""
+        return self.left is not None and abs(self.left) <= 0.5 and self.cost is not None and self.cost.value < DEAREST
+
+
+def measured(trials: Sequence[Trial]) -> list[Trial]:
+    """The trials that know language and so have a bias to speak of."""
+    return [
+        trial
+        for trial in trials
+        if trial.summary.get(KNOWS_LANGUAGE)
+        and all(name in trial.summary for name in (STEREOTYPE_GAP, VALIDATION_LOSS))
+    ]
+
+
+def settings(trials: Sequence[Trial]) -> list[Setting]:
+    """What each choice of knobs gave, over its seeds; only trials that ran to their end count."""
+    found: dict[tuple, dict[Any, Trial]] = {}
+    for trial in measured(trials):
+        if trial.state == "finished" and not trial.summary.get("stopped_early"):
+            knobs = tuple((name, value) for name, value in trial.knobs.items() if name != SEED)
+            found.setdefault(knobs, {})[trial.knobs.get(SEED)] = trial
+    made = []
+    for knobs, by_seed in found.items():
+        plain = found.get(tuple((name, 0 if name in MITIGATIONS else value) for name, value in knobs), {})
+        both = [seed for seed in by_seed if seed in plain and plain is not by_seed]
+        pairs = [(by_seed[seed].summary, plain[seed].summary) for seed in both]
+        before = sum(ours[STEREOTYPE_GAP] for _, ours in pairs)
+        made.append(
+            Setting(
+                dict(knobs),
+                tuple(by_seed.values()),
+                gap=_mean(by_seed.values(), STEREOTYPE_GAP),
+                loss=_mean(by_seed.values(), VALIDATION_LOSS),
+                exact_match=_mean(by_seed.values(), INTERPOLATE),
+                cost=_estimate([with_[VALIDATION_LOSS] / without[VALIDATION_LOSS] - 1 for with_, without in pairs]),
+                left=sum(with_[STEREOTYPE_GAP] for with_, _ in pairs) / before if before else None,
+            )
+        )
+    return sorted(made, key=lambda setting: [str(value) for value in setting.knobs.values()])
+
+
+def front(found: Sequence[Setting]) -> list[Setting]:
+    """Those that no other beats in bias and in loss."""
+
+    def both(setting: Setting) -> tuple[float, float]:
+        return abs(setting.gap.value), setting.loss.value
+
+    def beats(other: Setting, one: Setting) -> bool:
+        return both(other) != both(one) and all(a <= b for a, b in zip(both(other), both(one), strict=True))
+
+    return [one for one in found if not any(beats(other, one) for other in found)]
+
+
+def headline(trials: Sequence[Trial]) -> str:
+    """The story in two sentences; "" where no trial has one."""
+    found = settings(trials)
+    said = []
+    for plain in (setting for setting in found if setting.is_plain):
+        seen = [trial.summary.get(f"{STEREOTYPE_GAP}_low", 0.0) > 0 for trial in plain.trials]
+        verdict = "found in each of its" if all(seen) else f"found in {sum(seen)} of its"
+        within = f" ({plain.name})" if plain.knobs else ""
+        said.append(
+            f"Without mitigation{within} the stereotype gap is {plain.gap.text('.2f')} nats: a bias, "
+            f"{verdict} {len(seen)} trials (the trial's interval excludes 0)."
+        )
+    cheap = sorted((setting for setting in found if setting.halves), key=lambda s: s.cost.value if s.cost else 0.0)
+    if cheap:
+        said.append("It is halved at less than 2% of the validation loss by " + "; ".join(map(_bargain, cheap)) + ".")
+    elif any(setting.cost for setting in found):
+        said.append("No setting halves it at less than 2% of the validation loss.")
+    return " ".join(said)
+
+
+def blocks(trials: Sequence[Trial], grid: Callable[..., Any]) -> list[Any]:
+    """The section: bias against loss and accuracy, each setting in figures, and every figure with its interval."""
+    found = settings(trials)
+    return [
+        wr.H1(text="Bias, and what fairness costs"),
+        wr.MarkdownBlock(text=f"{headline(trials)}\n\n{SAID}".strip()),
+        *([wr.CodeBlock(code=table(found), language=None)] if found else []),
+        grid(
+            wr.ScatterPlot(
+                title="Bias against loss, one dot a trial; the line is the Pareto front",
+                x=wr.SummaryMetric(VALIDATION_LOSS),
+                y=wr.SummaryMetric(STEREOTYPE_GAP),
+                z=wr.SummaryMetric(INTERPOLATE),
+                running_ymin=True,
+                layout=wr.Layout(0, 0, 12, 10),
+            ),
+            wr.ScatterPlot(
+                title="Bias against exact match, coloured by loss",
+                x=wr.SummaryMetric(INTERPOLATE),
+                y=wr.SummaryMetric(STEREOTYPE_GAP),
+                z=wr.SummaryMetric(VALIDATION_LOSS),
+                gradient=[wr.GradientPoint("#2166ac", 0), wr.GradientPoint("#b2182b", 100)],
+                layout=wr.Layout(12, 0, 12, 10),
+            ),
+            wr.LinePlot(
+                title="The stereotype gap as it is learnt",
+                x=STEP,
+                y=[STEREOTYPE_GAP],
+                smoothing_factor=0.0,
+                layout=wr.Layout(0, 10, 24, 8),
+            ),
+            wr.WeavePanelSummaryTable(table_name=EVERY_FIGURE, layout=wr.Layout(0, 18, 24, 12)),
+        ),
+    ]
+
+
+def table(found: Sequence[Setting]) -> str:
+    """Every setting with its figures, for people."""
+    best = front(found)
+    knobs = list(dict.fromkeys(name for setting in found for name in setting.knobs))
+    head = [*knobs, "trials", "stereotype gap", "left", VALIDATION_LOSS, "cost", INTERPOLATE, ""]
+    rows = [
+        [
+            *(str(setting.knobs.get(name, "")) for name in knobs),
+            str(len(setting.trials)),
+            setting.gap.text("+.2f"),
+            "-" if setting.left is None else f"{setting.left:.0%}",
+            f"{setting.loss.value:.4f}",
+            setting.cost.text("+.1%") if setting.cost else "-",
+            setting.exact_match.text(".1%"),
+            "*" if setting in best else "",
+        ]
+        for setting in found
+    ]
+    return aligned(head, rows)
+
+
+def _bargain(setting: Setting) -> str:
+    assert setting.left is not None and setting.cost is not None
+    return f"{setting.name} ({1 - setting.left:.0%} of it gone, loss {setting.cost.text('+.1%')})"
+
+
+def _mean(trials: Iterable[Trial], name: str) -> Estimate:
+    return _estimate([trial.summary[name] for trial in trials]) or Estimate(nan, nan, nan)
+
+
+def _estimate(values: Sequence[float]) -> Estimate | None:
+    return Estimate(*clustered_interval(values, range(len(values)))) if values else None
