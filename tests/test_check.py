@@ -207,13 +207,28 @@ def test_a_trial_that_does_not_fit_its_gpu_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_estimate_of_memory_agrees_with_the_compiler():
+@pytest.mark.parametrize(
+    "saving",
+    [
+        {},
+        {"remat": "products"},
+        {"remat": "all"},
+        {"micro_batches": 4},
+        {"vocab_size": 8000, "loss_chunk": 256},
+        {"vocab_size": 8000, "loss_chunk": 256, "remat": "all", "micro_batches": 4},
+        {"position": "rope", "num_layers": 9},
+    ],
+    ids=str,
+)
+def test_the_estimate_of_memory_agrees_with_the_compiler(saving):
     from vishwam.model import decoder
     from vishwam.training.optimizer import Knobs
     from vishwam.training.step import init_state, train_step
 
     model = decoder.DecoderConfig(
-        num_layers=3, model_dim=128, num_heads=8, mlp_dim=256, digit_token_ids=tuple(range(50, 60))
+        **{"num_layers": 3, "model_dim": 128, "num_heads": 8, "mlp_dim": 256}
+        | {"digit_token_ids": tuple(range(50, 60))}
+        | saving
     )
     graphdef, params = decoder.init(model, jax.random.key(0))
     state = init_state(params)
@@ -235,10 +250,19 @@ def test_the_corners_of_a_sweep_tell_their_memory_and_their_largest_batch(tmp_pa
     assert cli.main(["check", str(file)]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if "largest batch about" in line]
     assert [line[:2] for line in lines] == [
-        [f"batch_size={batch}", f"model_dim={dim}"] for batch, dim in ((16, 32), (16, 128), (64, 32), (64, 128))
+        [f"batch_size={batch}", f"model_dim={dim}"] for batch, dim in ((16, 32), (64, 32), (16, 128), (64, 128))
     ]
     largest = [int(line[-1].replace(",", "")) for line in lines]
-    assert largest[0] == largest[2] > largest[1] == largest[3] > 64
+    assert largest[0] == largest[1] > largest[2] == largest[3] > 64
+
+
+def test_an_evaluation_may_be_what_takes_most_and_what_does_not_fit(tmp_path, capsys, monkeypatch):
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    assert ", for an evaluation" in check.check(tmp_path / "sweep.yaml").text()
+    monkeypatch.setattr(check, "device_limit", lambda: (2 * 10**8, "GPU memory that JAX may take"))
+    said = complaint(tmp_path, SWEEP, capsys)
+    assert "an evaluation of 128 questions at once needs about" in said
+    assert "more than the 200 MB of GPU memory that JAX may take: lower the model's size" in said
 
 
 def test_a_corner_that_cannot_fit_names_the_largest_batch_that_does(tmp_path, capsys, monkeypatch):

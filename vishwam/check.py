@@ -58,7 +58,8 @@ class Report:
             early = f"; hyperband compares from value {self.first_stop} on" if self.first_stop else ""
             rows["metric"] = self.metric + early
         rows["parameters"] = f"{high:,}" if low == high else f"{low:,} to {high:,}"
-        rows["memory"] = f"about {size(self.needs[-1].bytes)} of {size(self.limit)} {self.limit_of}"
+        most = self.needs[-1]
+        rows["memory"] = f"about {size(most.bytes)} of {size(self.limit)} {self.limit_of}, for {most.what}"
         width = max(map(len, rows))
         lines = [f"{self.file} is sound", *(f"  {name:<{width}}  {value}" for name, value in rows.items())]
         return "\n".join([*lines, *self._corners(width)])
@@ -82,10 +83,13 @@ class Report:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """What one corner of the space needs in memory, by estimate; the largest batch that would fit its device."""
+    """What one corner of the space needs in memory, by estimate, and for what; the largest batch that would fit its
+    device.
+    """
 
     knobs: dict[str, Any]
     bytes: int
+    what: str
     largest_batch: int
 
 
@@ -109,7 +113,8 @@ def check(path: str | Path) -> Report:
     _check_metric(sweep, base)
     limit, limit_of = device_limit()
     corners = _corners(sweep, gin_files, fixed)
-    found = [_prove(sweep, values, experiment, limit, limit_of) for values, experiment in corners]
+    asked: dict[str, Any] = {}
+    found = [_prove(sweep, values, experiment, asked, limit, limit_of) for values, experiment in corners]
     counts = [parameters for parameters, _ in found]
     return Report(
         file=sweep.file,
@@ -220,18 +225,31 @@ def _corners(sweep: SweepFile, gin_files: Sequence[str], fixed: Sequence[str]) -
     return list(distinct.values())
 
 
-def _prove(sweep: SweepFile, values: Mapping[str, Any], experiment: Any, limit: int, limit_of: str) -> tuple[int, Need]:
-    """Parameters of a corner of the space and its memory; complains with the line of the knob that is mentioned."""
-    from vishwam.training import memory
+def _prove(
+    sweep: SweepFile, values: Mapping[str, Any], experiment: Any, asked: dict[str, Any], limit: int, limit_of: str
+) -> tuple[int, Need]:
+    """Parameters of a corner of the space and its memory; complains with the line of the knob that is mentioned.
+
+    asked: what evaluations ask, of the corners so far; most corners ask the same.
+    """
+    from vishwam.evaluation.suite import DECODE_BATCH
+    from vishwam.training import evaluation_memory, memory
 
     try:
         model, parameters = prove(experiment)
         batch, length = experiment.loop.batch_size, experiment.longest_row
-        needed = memory.estimate(model, parameters, batch, length)
+        step = memory.estimate(model, parameters, batch, length)
         largest = memory.largest_batch(model, parameters, length, limit)
-        if needed > limit:
-            raise BadInput(memory.no_room(needed, limit, limit_of, batch, largest))
-        return parameters, Need(dict(values), needed, largest)
+        if step > limit:
+            raise BadInput(memory.no_room(step, limit, limit_of, batch, largest))
+        questions = repr((experiment.data, experiment.tokenizer, experiment.loop))
+        if questions not in asked:
+            asked[questions] = evaluation_memory.asked(experiment, open_tokenizer(experiment.tokenizer))
+        evaluation = evaluation_memory.estimate(model, parameters, asked[questions])
+        if evaluation > limit:
+            raise BadInput(memory.no_room_to_evaluate(evaluation, limit, limit_of, DECODE_BATCH))
+        needed, what = max((step, "a training step"), (evaluation, "an evaluation"))
+        return parameters, Need(dict(values), needed, what, largest)
     except BadInput as error:
         for name, value in values.items():
             if re.search(rf"\b{name}\b", str(error)) or (isinstance(value, str) and repr(value) in str(error)):

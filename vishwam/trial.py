@@ -99,7 +99,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
                 if "RESOURCE_EXHAUSTED" not in str(error):
                     raise
                 interruption.ending()
-                ended = memory.exhausted(*shape, str(error))
+                ended = memory.exhausted(*shape, watch.now, str(error))
                 say(f"  failed: {ended}")
                 writer.attach("memory-profile", "profile", "exhausted.pprof.gz", device_memory_profile())
                 writer.fail(ended)

@@ -121,10 +121,10 @@ def test_an_evaluation_that_takes_more_than_a_step_is_what_is_told(journal, mode
     for _ in range(2):
         with watched.evaluation(graphdef, state, whole=True):
             compiled = gauge_module.compilations
-            if not journal.summary.get("memory/measured_peak"):
-                jax.block_until_ready(evaluation_step(graphdef, state.averages, jax.device_put(batch)))
-            greedy_decode(graphdef, state.averages, batch["tokens_BT"], np.full(128, 96), 64, eos_id=0)
+            jax.block_until_ready(evaluation_step(graphdef, state.averages, jax.device_put(batch)))
             assert gauge_module.compilations == compiled
+            time.sleep(0.2)  # until what it took is given back
+            greedy_decode(graphdef, state.averages, batch["tokens_BT"], np.full(128, 96), 64, eos_id=0)
     predicted, measured = journal.summary["memory/predicted_peak"], journal.summary["memory/measured_peak"]
     assert journal.summary["memory/peak_phase"] == "evaluate"
     assert 0.7 * predicted < measured < 1.5 * predicted > 40 * MB

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from vishwam.model.attention import Attention, Cache, Context, KeysValues
+from vishwam.model.attention import Attention, Cache, Context, KeysValues, has_cudnn
 from vishwam.model.config import DecoderConfig
 from vishwam.model.layers import DecoderLayer, Dense, RMSNorm
 from vishwam.model.math_reasoning import MathReasoningLayer, Places, is_digit, places_of, relate
@@ -14,6 +14,7 @@ from vishwam.model.rope import rotation
 
 # Models of more layers are compiled as one layer in a loop, which compiles sooner; of fewer, one layer after another,
 # which on CPU takes 15 to 28% less time a step: a loop copies all that it keeps for its gradient.
+# Written out, XLA's CPU compiler finds what a layer computes again to be what it had, and keeps it: no memory is saved.
 WRITTEN_OUT = 16
 
 Params = dict[str, Any]  # nested dictionaries of arrays; those under "layers" carry a leading axis L
@@ -25,6 +26,8 @@ class Decoder(nnx.Module):
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         if config.position == "place" and len(config.digit_token_ids) != 10:
             raise ValueError("position 'place' needs a tokeniser whose ten digits are single tokens")
+        if config.attention == "cudnn" and not has_cudnn():
+            raise ValueError("attention 'cudnn' needs an NVIDIA GPU, Ampere or later; 'auto' uses it where it is")
 
         @nnx.vmap(in_axes=0, out_axes=0)
         def stacked(key_L: jax.Array) -> DecoderLayer:
@@ -70,7 +73,8 @@ class Decoder(nnx.Module):
             visible_BTS = visible_BTS & (segments_BT[:, :, None] == segments_BT[:, None, :])
         places = places_of(tokens_BT, self.config.digit_token_ids, begins_BT)
         digit_BT = is_digit(tokens_BT, self.config.digit_token_ids)
-        return self.relate(positions_BT, visible_BTS, places, places, digit_BT), places
+        context = self.relate(positions_BT, visible_BTS, places, places, digit_BT)
+        return context._replace(causal=segments_BT is None), places
 
     def relate(
         self,
@@ -88,7 +92,7 @@ class Decoder(nnx.Module):
     def run_layers(self, x_BTD: jax.Array, context: Context) -> jax.Array:
         """All layers over whole texts."""
         graphdef, stacked = nnx.split(self.layers)
-        scanned = self.config.num_layers > WRITTEN_OUT
+        scanned = self.config.num_layers > WRITTEN_OUT or self.config.remat != "none"
 
         def one(x_BTD: jax.Array, layer: Any) -> tuple[jax.Array, None]:
             return nnx.merge(graphdef, layer)(x_BTD, context)[0], None
@@ -96,7 +100,7 @@ class Decoder(nnx.Module):
         if self.config.remat != "none":
             kept = jax.checkpoint_policies
             policy = kept.dots_with_no_batch_dims_saveable if self.config.remat == "products" else kept.nothing_saveable
-            one = jax.checkpoint(one, policy=policy, prevent_cse=not scanned)  # a scan needs no guard against merging
+            one = jax.checkpoint(one, policy=policy, prevent_cse=False)  # a scan needs no guard against merging
         if scanned:
             return jax.lax.scan(one, x_BTD, stacked)[0]
         for number in range(self.config.num_layers):

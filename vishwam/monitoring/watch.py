@@ -68,6 +68,11 @@ class Watch:
             self._changes.append((time.time(), phase))
             self._changed.set()
 
+    @property
+    def now(self) -> str:
+        """What the trial is at."""
+        return self._phase
+
     @contextlib.contextmanager
     def phase(self, phase: str) -> Iterator[None]:
         before = self._phase

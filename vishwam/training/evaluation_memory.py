@@ -1,11 +1,9 @@
 """What an evaluation takes in memory: validation's loss, and greedy decoding of the longest questions there will be."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from data_pipelines.loader import evaluation_batches
@@ -60,7 +58,9 @@ def estimate(config: DecoderConfig, parameters: int, asked: Asked) -> int:
     cache = 2 * config.num_layers * rows * config.kv_heads * config.head_width * slots
     # Decoding unrolls the layers, and takes each one's parameters out of the stack.
     taken = max(0, parameters - config.vocab_size * config.model_dim) // config.num_layers
-    decoding = cache + _layer(config, asked.question) + taken
+    # While it grows it is there twice; and the questions are read when it holds no answers yet.
+    read = cache * asked.question // slots + _layer(config, asked.question)
+    decoding = max(read, 2 * cache) + taken
     return 4 * (STATE * parameters + max(loss, decoding))
 
 
@@ -74,14 +74,21 @@ def _layer(config: DecoderConfig, length: int) -> int:
 
 
 def predict(graphdef: Any, state: Any, asked: Asked) -> int:
-    """Bytes by XLA's own analysis of both programs, which are compiled for it; the evaluation then finds them there."""
+    """Bytes by XLA's own analysis of the programs, which are compiled for it; the evaluation then finds them there."""
     shape = (DECODE_BATCH, asked.row)
     batch = {"tokens_BT": np.zeros(shape, np.int32), "loss_mask_BT": np.zeros(shape, np.float32)}
     loss = evaluation_step.lower(graphdef, state.averages, jax.device_put(batch))
-    decoding = greedy.lower(graphdef, state.averages, DECODE_BATCH, asked.question, asked.answer)
-    fixed = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    read, answer = greedy.lower(graphdef, state.averages, DECODE_BATCH, asked.question, asked.answer)
+    evaluated = _bytes(state.averages)
     needs = []
-    for program in (loss, *decoding):
+    for program in (loss, read, answer):
         analysis: Any = program.compile().memory_analysis()
-        needs.append(analysis.temp_size_in_bytes + analysis.output_size_in_bytes)
-    return fixed + math.prod(shape) * jnp.dtype(jnp.int32).itemsize * 2 + max(needs)
+        own = max(0, analysis.argument_size_in_bytes - evaluated)
+        inside = analysis.temp_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+        # What is given to `answer` is the cache, which was copied there from a smaller one.
+        needs.append(own + max(inside, own if program is answer else 0))
+    return _bytes(state) + max(needs)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))

@@ -15,11 +15,13 @@ from vishwam.sizes import size
 # Copies of the parameters: themselves, their average, Adam's two moments, the gradient and the update.
 COPIES = 6
 
-# Floats kept for the backward pass, fitted to XLA's memory analysis of `train_step` over twelve shapes.
-PER_LAYER_WIDTH = 10
-PER_LAYER_HIDDEN = 5
-PER_LAYER_ATTENTION = 3  # of each head's row of the attention matrix
-ONCE_WIDTH = 18
+# Floats kept for the backward pass, fitted to XLA's memory analysis of `train_step` over sixteen shapes.
+PER_LAYER_WIDTH = 8
+PER_LAYER_HIDDEN = 3
+PER_LAYER_ATTENTION = 1.5  # of each head's row of the attention matrix
+PER_LAYER_PLACE = 1.0  # of the same, where heads look by place
+LOOPED = 1.4  # times that where layers are a loop, which copies what it keeps
+ONCE_WIDTH = 5
 ONCE_VOCABULARY = 2
 
 
@@ -35,13 +37,15 @@ def parameter_count(config: decoder.DecoderConfig) -> int:
 
 def estimate(config: decoder.DecoderConfig, parameters: int, batch_size: int, length: int) -> int:
     """Bytes that a training step on a batch of `batch_size` rows of `length` tokens needs, good to about a third."""
+    attention = PER_LAYER_ATTENTION + PER_LAYER_PLACE * (config.position == "place")
     layer = (
         PER_LAYER_WIDTH * config.model_dim
         + PER_LAYER_HIDDEN * config.mlp_dim
-        + PER_LAYER_ATTENTION * config.num_heads * length
+        + int(attention * config.num_heads * length)
     )
+    whole = int(layer * (LOOPED if config.num_layers > decoder.WRITTEN_OUT else 1))
     # What is computed again is there for one layer at a time; the others keep their input or their products.
-    kept = {"none": layer, "products": 5 * config.model_dim + 2 * config.mlp_dim, "all": config.model_dim}[config.remat]
+    kept = {"none": whole, "products": 5 * config.model_dim + 2 * config.mlp_dim, "all": config.model_dim}[config.remat]
     token = layer + (config.num_layers - 1) * kept + ONCE_WIDTH * config.model_dim
     logits = ONCE_VOCABULARY * config.vocab_size
     parts = config.micro_batches
@@ -140,13 +144,19 @@ def insist(config: decoder.DecoderConfig, batch: int, length: int) -> None:
         raise NoRoom(no_room(needed, limit, limit_of, batch, largest_batch(config, parameters, length, limit)))
 
 
-def exhausted(config: decoder.DecoderConfig, batch: int, length: int, error: str) -> str:
-    """Why a trial ran out of memory all the same, in figures. error: what JAX said."""
-    needed = estimate(config, parameter_count(config), batch, length)
+def exhausted(config: decoder.DecoderConfig, batch: int, length: int, phase: str, error: str) -> str:
+    """Why a trial ran out of memory all the same, in figures. phase: what it was at. error: what JAX said."""
+    said = error.splitlines()[0][:200]
     limit, limit_of = room()
+    if phase == "evaluate":
+        return (
+            f"out of memory in an evaluation, of the {size(limit)} of {limit_of}; lower the model's size, "
+            f"LoopConfig.max_answer_tokens or the questions' length ({said})"
+        )
+    needed = estimate(config, parameter_count(config), batch, length)
     return (
         f"out of memory: a step on a batch of {batch} was estimated to need {size(needed)} of the {size(limit)} of "
-        f"{limit_of}; lower batch_size, to {max(batch // 2, 1)} say ({error.splitlines()[0][:200]})"
+        f"{limit_of}; lower batch_size, to {max(batch // 2, 1)} say ({said})"
     )
 
 
