@@ -4,7 +4,7 @@ import pytest
 
 from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
-from vishwam.model.flops import flops_per_token, peak_flops_per_second
+from vishwam.model.flops import flops_per_token, peak_flops_per_second, text_lengths, training_flops
 
 
 def test_flops_worked_by_hand():
@@ -13,6 +13,17 @@ def test_flops_worked_by_hand():
     )
     # A layer: 4 x 8 x 8 for attention's kernels, 3 x 8 x 16 for SwiGLU's; the tied output: 8 x 100.
     assert flops_per_token(config, length=5) == 6 * (3 * (256 + 384) + 800) + 12 * 3 * 8 * 5
+
+
+def test_a_text_costs_the_same_packed_padded_or_alone():
+    config = DecoderConfig(vocab_size=100, position="rope")
+    padded = np.array([[[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]], [[1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]], bool)
+    assert sorted(text_lengths(padded)) == [2, 3, 5]
+    packed = np.array([[1, 1, 1, 2, 2, 0], [3, 3, 3, 3, 3, 0]])
+    assert sorted(text_lengths(packed)) == [2, 3, 5]
+    alone = sum(n * flops_per_token(config, n) for n in (2, 3, 5))
+    assert training_flops(config, text_lengths(packed)) == training_flops(config, text_lengths(padded)) == alone
+    assert training_flops(config, text_lengths(packed)) < 10 * flops_per_token(config, 6)
 
 
 @pytest.mark.parametrize("shape", [{}, {"num_kv_heads": 1, "head_dim": 96, "tied_embeddings": False}])

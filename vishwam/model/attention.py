@@ -1,6 +1,7 @@
 """Causal attention over a sequence or over a cache of keys and values, with rotary positions or none."""
 
-from typing import NamedTuple
+import functools
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +44,7 @@ class Context(NamedTuple):
     rotation: Rotation | None  # of each query in its text, for models with rotary heads
     visible_BTS: jax.Array  # the key is a token of the same row and not later than the query
     relations: PlaceRelations | None = None  # for models that go by place
+    causal: bool = False  # what is visible is all that is not later: each row is one text
 
 
 @jax.custom_vjp
@@ -78,6 +80,27 @@ def _softmax_backward(kept, slope):
 
 
 masked_softmax.defvjp(_softmax_forward, _softmax_backward)
+
+
+@functools.cache
+def has_cudnn() -> bool:
+    """Whether this is an NVIDIA GPU on which cuDNN has attention: Ampere or later."""
+    device = jax.devices()[0]
+    generation = str(getattr(device, "compute_capability", "")).partition(".")[0]
+    return device.platform == "gpu" and generation.isdigit() and int(generation) >= 8
+
+
+def fused(q_BHTK: jax.Array, keys_values: KeysValues, implementation: Literal["cudnn", "xla"] = "cudnn") -> jax.Array:
+    """Causal attention in one kernel that never holds the scores (Dao 2023); queries are scaled already.
+
+    It knows no texts within a row: of packed rows, one would attend to the one before it.
+    """
+    B, _, T, K = q_BHTK.shape
+    k_BTHK, v_BTHK = (x.reshape(B, -1, T, K).transpose(0, 2, 1, 3) for x in keys_values)
+    y_BTHK = jax.nn.dot_product_attention(
+        q_BHTK.transpose(0, 2, 1, 3), k_BTHK, v_BTHK, scale=1.0, is_causal=True, implementation=implementation
+    )
+    return y_BTHK.transpose(0, 2, 1, 3)
 
 
 class Attention(nnx.Module):
@@ -135,6 +158,8 @@ class Attention(nnx.Module):
         """Plain batched products, which XLA runs fastest on CPU."""
         B, H, T, K = q_BHTK.shape
         keys_NSK, values_NSK = keys_values
+        if context.causal and self.config.attention != "xla" and self.config.fits_cudnn and has_cudnn():
+            return fused(q_BHTK, keys_values)
         q_NTK = q_BHTK.reshape(keys_NSK.shape[0], -1, K)  # the queries of a group one after another
         scores = jnp.einsum("ntk,nsk->nts", q_NTK, keys_NSK, preferred_element_type=jnp.float32)
         p_BHTS = self.probabilities(scores.reshape(B, H, T, -1), context).astype(values_NSK.dtype)

@@ -7,6 +7,7 @@ ACTIVATIONS = ("swiglu", "gelu")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 ROPE_SCALINGS = ("none", "linear", "llama3", "yarn")
 REMATS = ("none", "products", "all")
+ATTENTIONS = ("auto", "xla", "cudnn")
 
 CHOICES = {
     "position": POSITIONS,
@@ -14,6 +15,7 @@ CHOICES = {
     "compute_dtype": COMPUTE_DTYPES,
     "rope_scaling": ROPE_SCALINGS,
     "remat": REMATS,
+    "attention": ATTENTIONS,
 }
 
 
@@ -66,6 +68,7 @@ class DecoderConfig:
     place_content_ordinal: bool = False  # the same for the heads that see everything, in which any token has one
     place_sink: bool = True  # place heads may attend to nothing, so a missing digit is told from a zero
     compute_dtype: str = "float32"
+    attention: str = "auto"  # by cuDNN's kernel, by matrix products, or by whichever the device and the texts allow
     remat: str = "none"  # what a layer computes again backwards: nothing, all but its matrix products, or everything
     micro_batches: int = 1  # parts of a batch that are trained on one after another, for one step on their mean
     loss_chunk: int = 0  # tokens whose logits are held at once in the loss, for large vocabularies; 0: all
@@ -103,6 +106,11 @@ class DecoderConfig:
             raise ValueError(
                 f"num_kv_heads {self.kv_heads} would be shared by heads that are rotary and heads that are not"
             )
+        if self.attention == "cudnn" and not self.fits_cudnn:
+            raise ValueError(
+                "attention 'cudnn' needs compute_dtype 'bfloat16', a position that is not 'place' and a head width of "
+                f"8 to 128 in eights, not {self.compute_dtype!r}, {self.position!r} and {self.head_width}"
+            )
         if self.rope_scaling == "llama3" and not self.rope_low_frequency < self.rope_high_frequency:
             raise ValueError(f"rope_low_frequency must be below rope_high_frequency, not {self.rope_low_frequency}")
         if self.rope_scaling == "yarn" and not self.rope_beta_slow < self.rope_beta_fast:
@@ -129,6 +137,12 @@ class DecoderConfig:
     @property
     def head_width(self) -> int:
         return self.head_dim or self.model_dim // self.num_heads
+
+    @property
+    def fits_cudnn(self) -> bool:
+        """Whether cuDNN's attention can compute this model's."""
+        heads = self.head_width <= 128 and self.head_width % 8 == 0
+        return self.compute_dtype == "bfloat16" and self.position != "place" and heads
 
     @property
     def rotary_heads(self) -> int:

@@ -1,5 +1,7 @@
 """What training a decoder costs in arithmetic, which is what `train/mfu` compares with the device's peak."""
 
+import numpy as np
+
 from vishwam.model.config import DecoderConfig
 
 # Dense peaks of a chip in FLOP/s by the beginning of JAX's `device_kind`: in bfloat16, and in what a float32 matrix
@@ -34,8 +36,6 @@ def flops_per_token(config: DecoderConfig, length: int) -> float:
 
     Counted as in PaLM (Chowdhery et al. 2022, appendix B): 6 for each parameter of a matrix product, the output's
     included, and 12 L H K T for the products of attention, masked or not. What is computed twice counts once.
-
-    The trial counts tokens that are no padding, so that computing on padding lowers its `train/mfu`.
     """
     mlp_matrices = 3 if config.activation == "swiglu" else 2
     heads_width = config.num_heads * config.head_width
@@ -43,3 +43,23 @@ def flops_per_token(config: DecoderConfig, length: int) -> float:
     per_layer = config.model_dim * (attention + mlp_matrices * config.mlp_dim)
     products = config.num_layers * per_layer + config.model_dim * config.vocab_size
     return 6.0 * products + 12.0 * config.num_layers * heads_width * length
+
+
+def training_flops(config: DecoderConfig, length_N: np.ndarray) -> float:
+    """The same of whole texts of these lengths, wherever they stand: in rows of their own or packed into one.
+
+    Padding is no text, so that computing on it lowers `train/mfu`; nor does a text that is packed attend to its row.
+    """
+    length_N = length_N.astype(np.float64)
+    by_length = flops_per_token(config, 1) - flops_per_token(config, 0)
+    return float(np.sum(length_N * (flops_per_token(config, 0) + by_length * length_N)))
+
+
+def text_lengths(filled: np.ndarray) -> np.ndarray:
+    """Tokens of every text in rows [..., T] of their texts' numbers, or of whether a token is of the row's one text;
+    0 is padding.
+    """
+    rows = filled.reshape(-1, filled.shape[-1]).astype(np.int64)
+    apart = rows + np.arange(len(rows))[:, None] * (rows.max(initial=0) + 1)
+    counts = np.bincount(apart[rows > 0])
+    return counts[counts > 0]

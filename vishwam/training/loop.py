@@ -15,7 +15,7 @@ from data_pipelines.tokenizer import MathTokenizer
 from vishwam.evaluation.exact_match import ExactMatch, pooled
 from vishwam.evaluation.suite import Suite
 from vishwam.model import decoder
-from vishwam.model.flops import flops_per_token, peak_flops_per_second
+from vishwam.model.flops import peak_flops_per_second, text_lengths, training_flops
 from vishwam.monitoring.watch import Watch
 from vishwam.tracking.metrics import REACHED, SAMPLES
 from vishwam.tracking.run import Run
@@ -164,8 +164,8 @@ def train(
             gauge.after()
             step += loop.steps_per_dispatch
             filled = batches.get("segments_BT", batches["tokens_BT"] != tokenizer.pad_id)
-            tokens = int(np.count_nonzero(filled))
-            rows.collect(step, metrics, tokens, tokens * flops_per_token(config, filled.shape[-1]), waited)
+            lengths = text_lengths(filled)
+            rows.collect(step, metrics, int(lengths.sum()), training_flops(config, lengths), waited)
             look_up()
     except (Interrupted, Stopped) as ending:
         # Early termination comes as a signal from the agent, too; only the server knows which it was.
