@@ -83,4 +83,5 @@ def measure(point: dict[str, Any]) -> dict[str, Any]:
     return facts | {"cpu_s": best}
 
 
-main(json.loads(sys.argv[1]))
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -39,10 +39,10 @@ def run() -> list[dict]:
         wrapper.write_text(WRAPPER)
         bare.write_text(BARE)
         ours = [python, str(wrapper), "vishwam", "train", str(ROOT / "gin" / "math.gin"), f"steps={STEPS}"]
-        environment = _environment(Path(folder))
+        surroundings = environment(Path(folder))
         try:
-            cold, warm, gap = _measure(Path(folder), ours, environment)
-            _, floor, floor_gap = _measure(Path(folder), [python, str(wrapper), python, str(bare)], environment)
+            cold, warm, gap = _measure(Path(folder), ours, surroundings)
+            _, floor, floor_gap = _measure(Path(folder), [python, str(wrapper), python, str(bare)], surroundings)
         finally:
             local.stop(Path(folder, "server"))
     return [
@@ -52,7 +52,8 @@ def run() -> list[dict]:
     ]
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path) -> dict[str, str]:
+    """Of a process whose W&B is an embedded server of its own, with its data in `folder`; started here."""
     address = local.start_or_reuse(folder / "server", port=local.free_port())
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     return kept | {
