@@ -47,7 +47,7 @@ def without_cache(graphdef, params, prompts, lengths, new, eos_id):
     ("position", "change"),
     [
         ("place", {}),
-        ("place", {"place_rope": True, "place_end_heads": 1, "place_above_heads": 1, "place_content_ordinal": True}),
+        ("place", {"place_rope": True, "place_heads": 1, "place_above_heads": 1, "place_symbol_heads": 1}),
         ("rope", {}),
         ("none", {}),
     ],

@@ -22,7 +22,14 @@ VARIANTS = {
     "soft mask": dataclasses.replace(SMALL, place_hard_mask=False),
     "ends of numbers": dataclasses.replace(SMALL, place_heads=1, place_end_heads=2),
     "all that goes by numbers": dataclasses.replace(
-        SMALL, place_heads=1, place_end_heads=1, place_above_heads=1, place_content_ordinal=True, place_rope=True
+        SMALL,
+        num_heads=6,
+        place_heads=1,
+        place_end_heads=1,
+        place_above_heads=1,
+        place_symbol_heads=1,
+        place_content_ordinal=True,
+        place_rope=True,
     ),
     "no ordinal": dataclasses.replace(SMALL, place_ordinal=False),
     "no sink": dataclasses.replace(SMALL, place_sink=False),
@@ -99,7 +106,9 @@ class NumPyDecoder:
     def attend(self, part, head, t, q, k, v, tokens):
         config = self.config
         above = config.place_heads + config.place_end_heads
-        by_place = config.position == "place" and head < above + config.place_above_heads
+        symbols = above + config.place_above_heads
+        by_place = config.position == "place" and head < symbols
+        by_symbol = config.position == "place" and symbols <= head < symbols + config.place_symbol_heads
         place, ordinal = self.places(tokens)
         stands = place[t]
         if head >= config.place_heads and place[t] < 0:
@@ -107,7 +116,8 @@ class NumPyDecoder:
             digits = [s for s in range(t) if place[s] >= 0]
             stands = place[digits[-1]] + 1 if digits else 0
         terms = [(part["sink"][head], 0.0)] if by_place and config.place_sink else []
-        rotary = config.position == "rope" or (config.position == "place" and config.place_rope and not by_place)
+        by_content = config.position == "place" and not by_place and not by_symbol
+        rotary = config.position == "rope" or (by_content and config.place_rope)
         for s in range(t + 1):
             dot = self.turn(q[t], t) @ self.turn(k[s], s) if rotary else q[t] @ k[s]
             score = dot / np.sqrt(config.head_width)
@@ -123,9 +133,10 @@ class NumPyDecoder:
                     score += part["place_bias"][head, relative + config.place_window] if inside else 0.0
                 if config.place_ordinal:
                     score += part["ordinal_bias"][head, min(ordinal[t] - ordinal[s], 4)]
+            elif by_symbol and place[s] >= 0:
+                continue
             elif config.position == "place" and config.place_content_ordinal:
-                by_content = head - above - config.place_above_heads
-                score += part["content_ordinal_bias"][by_content, min(ordinal[t] - ordinal[s], 4)]
+                score += part["content_ordinal_bias"][head - symbols, min(ordinal[t] - ordinal[s], 4)]
             terms.append((score, v[s]))
         weights = np.exp([score for score, _ in terms])
         return sum((w * value for w, (_, value) in zip(weights, terms, strict=True)), np.zeros(width := v.shape[1])) / (

@@ -60,12 +60,13 @@ class DecoderConfig:
     place_heads: int = 2  # heads that see digits only, by relative place; other tokens look on to the next number
     place_end_heads: int = 0  # more of them, in which other tokens look back to the end of the number before
     place_above_heads: int = 0  # heads that see all digits of higher places, however far: does the number end here?
+    place_symbol_heads: int = 0  # heads that see only what is no digit: long numbers do not drown a sign
     place_rope: bool = False  # the other heads are rotary rather than without positions
     place_window: int = 3  # relative places from -window to window have a bias of their own
     place_hard_mask: bool = True  # digits outside the window are not seen, rather than seen without a bias
     place_init: float = 5.0  # bias of head j at offset j mod 2, and against its own number, at the start; 0 is flat
     place_ordinal: bool = True  # a learned bias by how many numbers ago the digit's number stands
-    place_content_ordinal: bool = False  # the same for the heads that see everything, in which any token has one
+    place_content_ordinal: bool = False  # the same for the heads that see more than digits, of any token's ordinal
     place_sink: bool = True  # place heads may attend to nothing, so a missing digit is told from a zero
     compute_dtype: str = "float32"
     attention: str = "auto"  # by cuDNN's kernel, by matrix products, or by whichever the device and the texts allow
@@ -117,7 +118,7 @@ class DecoderConfig:
             raise ValueError(f"rope_beta_slow must be below rope_beta_fast, not {self.rope_beta_slow}")
         if self.position == "place":
             left = self.num_heads
-            for name in ("place_heads", "place_end_heads", "place_above_heads"):
+            for name in ("place_heads", "place_end_heads", "place_above_heads", "place_symbol_heads"):
                 heads = getattr(self, name)
                 if not 0 <= heads <= left:
                     raise ValueError(f"{name} must lie in 0 to {left} of num_heads ({self.num_heads}), not {heads}")
@@ -154,5 +155,9 @@ class DecoderConfig:
     @property
     def content_heads(self) -> int:
         """How many heads, counted from the last, see all tokens."""
-        by_place = self.place_heads + self.place_end_heads + self.place_above_heads
-        return self.num_heads - (by_place if self.position == "place" else 0)
+        return self.num_heads - (self.digit_heads + self.place_symbol_heads if self.position == "place" else 0)
+
+    @property
+    def digit_heads(self) -> int:
+        """How many heads, counted from the first, see digits alone where `position` is 'place'."""
+        return self.place_heads + self.place_end_heads + self.place_above_heads

@@ -97,16 +97,16 @@ def by_ordinal(table_HW: jax.Array, relations: PlaceRelations) -> jax.Array:
 
 
 class PlaceValueAttention(Attention):
-    """Attention by heads of four kinds, in this order, as many as the configuration says.
+    """Attention by heads of five kinds, in this order, as many as the configuration says.
 
     `place_heads` see the digits about their own place, tokens between numbers those about the next number's first;
     `place_end_heads` the same, but tokens between numbers see those about the last number's end; `place_above_heads`
-    all digits of higher places; the others every token.
+    all digits of higher places; `place_symbol_heads` all that is no digit; the others every token.
     """
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
         super().__init__(config, rngs)
-        window, heads = config.place_window, config.num_heads - config.content_heads
+        window, heads = config.place_window, config.digit_heads
         # Heads look in turn at their own place and at the one beside it that a token between numbers may see.
         preferred_H = jnp.concatenate([jnp.arange(config.place_heads) % 2, -(jnp.arange(config.place_end_heads) % 2)])
         offset_W = jnp.arange(-window, window + 1)
@@ -119,7 +119,7 @@ class PlaceValueAttention(Attention):
             self.ordinal_bias = nnx.Param(jnp.tile(bias_W, (heads, 1)))
         if config.place_content_ordinal:
             # Tells the minus before a token's own number from that of the question.
-            self.content_ordinal_bias = nnx.Param(jnp.zeros((config.content_heads, ORDINAL_WINDOW + 1)))
+            self.content_ordinal_bias = nnx.Param(jnp.zeros((config.num_heads - heads, ORDINAL_WINDOW + 1)))
         if config.place_sink:
             self.sink = nnx.Param(jnp.full((heads,), config.place_init, jnp.float32))
 
@@ -127,7 +127,7 @@ class PlaceValueAttention(Attention):
         config, relations = self.config, context.relations
         assert relations is not None
         ends, above = config.place_heads, config.place_heads + config.place_end_heads
-        content = config.num_heads - config.content_heads
+        others, content = config.digit_heads, config.num_heads - config.content_heads
         parts = []
         for heads, place_BTS in (
             (slice(0, ends), relations.relative_place_BTS),
@@ -137,14 +137,17 @@ class PlaceValueAttention(Attention):
                 seen_BTS = jnp.abs(place_BTS) <= config.place_window if config.place_hard_mask else True
                 bias_BHTS = table_lookup(self.place_bias[heads], place_BTS + config.place_window)
                 parts.append(self.over_digits(scores_BHTS[:, heads] + bias_BHTS, heads, seen_BTS, context))
-        if above < content:
-            heads, seen_BTS = slice(above, content), relations.relative_place_BTS > 0
+        if above < others:
+            heads, seen_BTS = slice(above, others), relations.relative_place_BTS > 0
             parts.append(self.over_digits(scores_BHTS[:, heads], heads, seen_BTS, context))
+        scores = scores_BHTS[:, others:]
+        if config.place_content_ordinal and others < config.num_heads:
+            scores = scores + by_ordinal(self.content_ordinal_bias[...], relations)
+        if others < content:
+            seen_BTS = context.visible_BTS & ~relations.digit_key_BS[:, None]
+            parts.append(masked_softmax(scores[:, : content - others], seen_BTS[:, None]))
         if content < config.num_heads:
-            scores = scores_BHTS[:, content:]
-            if config.place_content_ordinal:
-                scores = scores + by_ordinal(self.content_ordinal_bias[...], relations)
-            parts.append(masked_softmax(scores, context.visible_BTS[:, None]))
+            parts.append(masked_softmax(scores[:, content - others :], context.visible_BTS[:, None]))
         return jnp.concatenate(parts, axis=1)
 
     def over_digits(
