@@ -1,5 +1,6 @@
 """`vishwam memory RUN`: the course of a run's memory from W&B, as text, page and picture."""
 
+import dataclasses
 import json
 import struct
 import subprocess
@@ -49,8 +50,19 @@ def test_the_text_has_each_line_each_phase_and_the_comparison():
     marks = next(line for line in lines if line.startswith("phase ") and "sss" in line).split()[-1]
     assert marks == "ssss" + "c" * 10 + "t" * 24 + "e" * 7 + "k" + "t" * 2
     assert "compile" in said and "20 s" in said
-    assert "Predicted peak of a training step 40 GB; measured 42 GB (+5%)." in said
-    assert "about 1,234" in said
+    said = course.sentences(on_a_gpu())
+    assert said[0] == "Predicted peak of a training step 40 GB; measured 42 GB (+5%)."
+    assert "about 1,234" in said[1]
+
+
+def test_which_phase_took_most_and_of_how_many_devices():
+    one = dataclasses.replace(on_a_gpu(), summary=SUMMARY | {"memory/peak_phase": "evaluate"}, devices=2)
+    said = course.sentences(one)
+    assert said[:2] == [
+        "Of 2 devices, each figure is that of the fullest.",
+        "Predicted peak of an evaluation 40 GB; measured 42 GB (+5%).",
+    ]
+    assert course.as_html(one).count("Predicted peak") == 1
 
 
 def test_a_limit_far_above_is_said_and_not_drawn():

@@ -5,7 +5,8 @@ import json
 import os
 import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,11 @@ OTHERS = (names.PHASE, names.HEADROOM, names.FRAGMENTATION, names.THROTTLED)
 # A limit so far above all else would press the rest to the floor; it is written instead.
 FAR = 6
 LETTERS = dict(zip(names.PHASES, "sctek", strict=True))
+PEAK_PHASES = {"evaluate": "an evaluation", "checkpoint": "a checkpoint"}
 SPARKS = "▁▂▃▄▅▆▇█"
 WIDTH = 48
+# Seconds between the marks of an axis of time.
+TICKS = (0.1, 0.5, 1, 2, 5, 10, 20, 30, *(60 * x for x in (1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 1440, 2880, 14400)))
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Course:
     state: str
     series: dict[str, tuple[list[float], list[float]]]
     summary: dict[str, Any]
+    devices: int = 1
 
     @property
     def seconds(self) -> float:
@@ -74,7 +79,7 @@ def run(path: str, page: Path | None, picture: Path | None, say: Callable[[str],
         BadInput: there is no such run, it has logged no memory, or a file cannot be written.
     """
     course = fetch(path)
-    say(text(course))
+    say("\n".join([text(course), *(["", *said] if (said := sentences(course)) else [])]))
     try:
         if page:
             page.write_text(as_html(course))
@@ -126,7 +131,7 @@ def course_of(run: Any) -> Course:
         raise BadInput(f"run {'/'.join(run.path)} has logged no memory")
     start = min(times[0] for times, _ in series.values())
     series = {name: ([time - start for time in times], values) for name, (times, values) in series.items()}
-    return Course("/".join(run.path), run.name, run.state, series, summary)
+    return Course("/".join(run.path), run.name, run.state, series, summary, run.config.get("device_count") or 1)
 
 
 def text(course: Course) -> str:
@@ -156,7 +161,7 @@ def text(course: Course) -> str:
     if phases := course.phases():
         marks = spark_phases(phases, course.seconds)
         lines += ["phase".ljust(widths[0]) + " " * (sum(widths[1:]) + 10) + marks, "", *_by_phase(course, phases)]
-    return "\n".join([*lines, *(["", *said] if (said := sentences(course.summary)) else [])])
+    return "\n".join(lines)
 
 
 def _by_phase(course: Course, phases: Sequence[tuple[float, str]]) -> list[str]:
@@ -177,13 +182,16 @@ def _by_phase(course: Course, phases: Sequence[tuple[float, str]]) -> list[str]:
     return lines
 
 
-def sentences(summary: Mapping[str, Any]) -> list[str]:
+def sentences(course: Course) -> list[str]:
     """Predicted against measured, and what would have fitted."""
-    said = []
+    said, summary = [], course.summary
+    if course.devices > 1:
+        said.append(f"Of {course.devices} devices, each figure is that of the fullest.")
     predicted, measured = summary.get(names.PREDICTED_PEAK), summary.get(names.MEASURED_PEAK)
     if predicted:
         seen = f"; measured {size(measured)} ({measured / predicted - 1:+.0%})" if measured else ""
-        said.append(f"Predicted peak of a training step {size(predicted)}{seen}.")
+        phase = PEAK_PHASES.get(summary.get(names.PEAK_PHASE, ""), "a training step")
+        said.append(f"Predicted peak of {phase} {size(predicted)}{seen}.")
     if summary.get(names.LARGEST_BATCH) is not None:
         said.append(f"The largest batch that would have fitted is about {summary[names.LARGEST_BATCH]:,}.")
     if summary.get("failure"):
@@ -242,8 +250,9 @@ def as_html(course: Course) -> str:
             for name, (x, y) in shown.items()
         ],
         "phases": [{"at": time, "name": name} for time, name in course.phases()],
+        "ticks": TICKS,
     }
-    said = sentences(course.summary)
+    said = sentences(course)
     if course.limit_is_far():
         said.insert(0, f"The limit, {size(course.series[names.MEMORY_LIMIT][1][-1])}, is far above the chart.")
     phases_module = re.sub(r"^export ", "", (STATIC / "phases.js").read_text(), flags=re.MULTILINE)
@@ -274,7 +283,7 @@ pre {{ font-size: 13px; overflow-x: auto; }} .u-legend {{ text-align: left; }}
 </body></html>
 """
 DRAWING = """
-const { lines, phases } = JSON.parse(document.getElementById("data").textContent);
+const { lines, phases, ticks } = JSON.parse(document.getElementById("data").textContent);
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const bytes = (v) => {
   if (v === null || v === undefined) return "";
@@ -283,7 +292,10 @@ const bytes = (v) => {
   return `${+v.toPrecision(3)} ${["B", "KB", "MB", "GB", "TB"][unit]}`;
 };
 const time = (v) => v === null || v === undefined ? ""
-  : v < 120 ? `${+v.toFixed(1)} s` : v < 7200 ? `${+(v / 60).toFixed(1)} min` : `${+(v / 3600).toFixed(1)} h`;
+  : v < 60 ? `${+v.toFixed(1)} s` : v < 3600 ? `${Math.floor(v / 60)} min${v % 60 ? ` ${Math.round(v % 60)} s` : ""}`
+  : `${Math.floor(v / 3600)} h${v % 3600 ? ` ${Math.round((v % 3600) / 60)} min` : ""}`;
+// What a line is at when nobody points at one of its times: its end.
+const last = (u, i) => lines[i - 1].y.at(-1);
 const host = document.getElementById("chart");
 const axis = () => ({ stroke: style("--ink"), grid: { stroke: style("--grid"), width: 1 }, ticks: { show: false } });
 let plot = null;
@@ -291,13 +303,13 @@ function draw() {
   plot?.destroy();
   const font = `${11 * devicePixelRatio}px sans-serif`;
   plot = new uPlot({
-    width: host.clientWidth, height: 380, padding: [10, 16, 0, 0],
+    width: host.clientWidth, height: 380, padding: [10, 32, 0, 0],
     scales: { x: { time: false }, y: { range: (u, low, high) => [0, 1.08 * (high ?? 1)] } },
-    series: [{ label: "after", value: (u, v) => time(v) }, ...lines.map((one) => ({
+    series: [{ label: "after", value: (u, v) => time(v ?? u.data[0].at(-1)) }, ...lines.map((one) => ({
       label: one.label, stroke: one.color, width: 1.8, dash: one.dashed ? [6, 4] : undefined, spanGaps: true,
-      value: (u, v) => bytes(v),
+      value: (u, v, i) => bytes(v ?? last(u, i)),
     }))],
-    axes: [{ ...axis(), grid: { show: false }, values: (u, at) => at.map(time) },
+    axes: [{ ...axis(), grid: { show: false }, values: (u, at) => at.map(time), incrs: ticks, space: 80 },
       { ...axis(), size: 70, values: (u, at) => at.map(bytes) }],
     hooks: { drawClear: [(u) => drawPhases(u, phases, PHASE_COLORS, style("--ink"), font)] },
   }, uPlot.join(lines.map((one) => [one.x, one.y])), host);
@@ -318,7 +330,7 @@ def draw(course: Course, file: Path) -> None:
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MultipleLocator
 
     figure, axes = pyplot.subplots(figsize=(11, 5), layout="constrained")
     phases = course.phases()
@@ -337,15 +349,16 @@ def draw(course: Course, file: Path) -> None:
             axes.plot(*course.series[name], style, color=color, label=label, linewidth=1.6)
     limit = f"; limit {size(course.series[names.MEMORY_LIMIT][1][-1])}, far above" if far else ""
     axes.set_title(f"Memory of {course.name} ({course.state}{limit})", loc="left")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value) if value >= 0 else ""))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value).removesuffix(" 00 s")))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: size(value)))
+    axes.xaxis.set_major_locator(MultipleLocator(next(tick for tick in TICKS if course.seconds / tick <= 8)))
     axes.set_xlim(0, course.seconds or 1)
     axes.set_ylim(0)
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False)
-    if said := sentences(course.summary):
-        axes.set_xlabel(" ".join(said[:2]))
+    if said := sentences(course):
+        axes.set_xlabel("\n".join(textwrap.wrap(" ".join(said), 130)[:3]), loc="left")
     try:
         figure.savefig(file, dpi=130, format=file.suffix[1:].lower() or "png")
     except ValueError as error:

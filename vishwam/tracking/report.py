@@ -41,9 +41,9 @@ KNOWS_NOTHING = (
 )
 SPLITS = ("interpolate", "extrapolate")
 MEMORY_SAID = (
-    "Predicted is what XLA said the compiled step would take, before it ran; measured is the allocator's peak while it "
-    "did, or on a CPU what the process grew by, which of small models says little. The largest batch is by proportion: "
-    "what would have fitted."
+    "Predicted is what XLA said the arrays of the phase that takes most would take, training or evaluating, before it "
+    "ran; measured is the allocator's peak while it did, or on a CPU the arrays and what the process grew by, tens of "
+    "megabytes more. The largest batch is by proportion: what would have fitted."
 )
 # W&B's grid is 24 columns wide.
 THIRD, HALF, FULL = 8, 12, 24

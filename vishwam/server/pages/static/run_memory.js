@@ -57,6 +57,8 @@ export class RunMemory {
   }
 }
 
+const PEAK_PHASES = { evaluate: "an evaluation", checkpoint: "a checkpoint" };
+
 /** What the chart does not show, in words. */
 function sentences(summary, limit, phases) {
   const said = [];
@@ -65,7 +67,8 @@ function sentences(summary, limit, phases) {
   const measured = summary["memory/measured_peak"];
   if (predicted) {
     const seen = measured ? `; measured ${bytes(measured)} (${signed(measured / predicted - 1)})` : "";
-    said.push(`Predicted peak of a training step ${bytes(predicted)}${seen}.`);
+    const phase = PEAK_PHASES[summary["memory/peak_phase"]] ?? "a training step";
+    said.push(`Predicted peak of ${phase} ${bytes(predicted)}${seen}.`);
   }
   const batch = summary["memory/largest_batch"];
   if (batch !== undefined) said.push(`The largest batch that would have fitted is about ${number(batch)}.`);
