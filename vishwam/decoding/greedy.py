@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from vishwam.decoding.repetition import Repetition, adjusted, history
 from vishwam.model.attention import KeysValues
 from vishwam.model.decoder import Decoder, Params
 from vishwam.model.math_reasoning import Places, is_digit, next_places
@@ -40,8 +41,10 @@ def greedy_decode(
     prompt_lengths_B: np.ndarray,
     max_new_tokens: int,
     eos_id: int,
+    rules: Repetition | None = None,
 ) -> np.ndarray:
-    """The likeliest continuation of each prompt, int32 [B, max_new_tokens]: up to and with `eos_id`, then pad.
+    """The likeliest continuation of each prompt, int32 [B, max_new_tokens]: up to and with `eos_id`, then pad; under
+    `rules` where given, each a program of its own.
 
     `prompt_tokens_BT` is padded on the right; every prompt has at least one token, else ValueError.
     """
@@ -62,10 +65,10 @@ def greedy_decode(
     lengths = np.ones((rows,), np.int32)
     lengths[:B] = prompt_lengths_B
     pad_id = nnx.merge(graphdef, params).config.pad_id
-    progress = _begin(graphdef, params, *jax.device_put((tokens, lengths, np.int32(B), np.int32(eos_id))))
+    progress = _begin(graphdef, params, *jax.device_put((tokens, lengths, np.int32(B), np.int32(eos_id))), rules)
     limits = jax.device_put((np.int32(max_new_tokens), np.int32(eos_id)))
     for room in _rooms(columns, max_new_tokens):
-        progress = _advance(graphdef, params, _grow(progress, room, pad_id), *limits)
+        progress = _advance(graphdef, params, _grow(progress, room, pad_id), *limits, rules)
         if np.asarray(progress.done_B).all():
             break
     said = np.full((B, max_new_tokens), pad_id, np.int32)
@@ -112,13 +115,28 @@ class _Progress(NamedTuple):
     caches: list[KeysValues]
 
 
-def _choose(model: Decoder, x_B1D: jax.Array, done_B: jax.Array, eos_id: jax.Array) -> tuple[jax.Array, jax.Array]:
-    token_B = jnp.argmax(model.logits(x_B1D)[:, 0], axis=-1).astype(jnp.int32)
+class _Said(NamedTuple):
+    """A text so far, in the slots of `_Progress`."""
+
+    tokens_BS: jax.Array
+    length_B: jax.Array
+    columns: jax.Array | int
+    step: jax.Array | int
+
+
+def _choose(
+    model: Decoder, x_B1D: jax.Array, done_B: jax.Array, eos_id: jax.Array, said: _Said, rules: Repetition | None
+) -> tuple[jax.Array, jax.Array]:
+    logits_BV = model.logits(x_B1D)[:, 0]
+    if rules:
+        tokens_BS = history(said.tokens_BS, said.length_B, said.columns)
+        logits_BV = adjusted(logits_BV, tokens_BS, said.length_B + said.step, rules)
+    token_B = jnp.argmax(logits_BV, axis=-1).astype(jnp.int32)
     token_B = jnp.where(done_B, model.config.pad_id, token_B)
     return token_B[:, None], done_B | (token_B == eos_id)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 6))
 def _begin(
     graphdef: nnx.GraphDef,
     params: Params,
@@ -126,6 +144,7 @@ def _begin(
     length_B: jax.Array,
     rows: jax.Array,
     eos_id: jax.Array,
+    rules: Repetition | None = None,
 ) -> _Progress:
     """Reads the prompts and says the first token; there is no slot for it yet."""
     model: Decoder = nnx.merge(graphdef, params)
@@ -135,7 +154,9 @@ def _begin(
     x_BTD, caches = model.run_layers_cached(model.embed(tokens_BT), context, None, jnp.int32(0))
     last_B1 = length_B[:, None] - 1
     last_x_B1D = jnp.take_along_axis(x_BTD, last_B1[..., None], axis=1)
-    token_B1, done_B = _choose(model, last_x_B1D, jnp.arange(B) >= rows, eos_id)
+    token_B1, done_B = _choose(
+        model, last_x_B1D, jnp.arange(B) >= rows, eos_id, _Said(tokens_BT, length_B, T, 0), rules
+    )
     last = jax.tree.map(lambda leaf: jnp.take_along_axis(leaf, last_B1, axis=1), places)
     return _Progress(
         length_B=length_B,
@@ -170,9 +191,14 @@ def _grow(progress: _Progress, room: int, pad_id: int) -> _Progress:
     )
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+@functools.partial(jax.jit, static_argnums=(0, 5), donate_argnums=2)
 def _advance(
-    graphdef: nnx.GraphDef, params: Params, progress: _Progress, max_new_tokens: jax.Array, eos_id: jax.Array
+    graphdef: nnx.GraphDef,
+    params: Params,
+    progress: _Progress,
+    max_new_tokens: jax.Array,
+    eos_id: jax.Array,
+    rules: Repetition | None = None,
 ) -> _Progress:
     """Goes on until all rows are done or long enough, or the next token would have no slot."""
     model: Decoder = nnx.merge(graphdef, params)
@@ -197,7 +223,8 @@ def _advance(
         positions_B1 = progress.length_B[:, None] + progress.step - 1
         context = model.relate(positions_B1, visible_BS[:, None], progress.last, keys, digit_key_BS)
         x_B1D, caches = model.run_layers_cached(model.embed(token_B1), context, progress.caches, slot)
-        next_B1, done_B = _choose(model, x_B1D, progress.done_B, eos_id)
+        said = _Said(progress.tokens_BS, progress.length_B, progress.columns, progress.step)
+        next_B1, done_B = _choose(model, x_B1D, progress.done_B, eos_id, said, rules)
         return progress._replace(
             step=progress.step + 1,
             token_B1=next_B1,
