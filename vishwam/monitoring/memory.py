@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from vishwam.monitoring import driver
+from vishwam.monitoring import cgroup, driver
 from vishwam.monitoring.driver import Driver
 from vishwam.tracking import metrics as names
 
@@ -177,12 +177,13 @@ def jax_fraction() -> float:
 
 def host_limit() -> int:
     """Bytes of memory that this machine, or the control group that this process stands in, has."""
-    return min(psutil.virtual_memory().total, _cgroup("memory.max") or 1 << 62)
+    return min(psutil.virtual_memory().total, cgroup.limit() or 1 << 62)
 
 
 def host_available(limit: int) -> int:
     """Bytes of memory that this process could still take, of `host_limit`."""
-    return min(psutil.virtual_memory().available, limit - _cgroup_used())
+    left = cgroup.available()
+    return min(psutil.virtual_memory().available, limit if left is None else left)
 
 
 def process_tree(pid: int) -> set[int]:
@@ -213,21 +214,3 @@ def rss(pid: int) -> int:
         return psutil.Process(pid).memory_info().rss  # not Linux
     except psutil.Error:
         return 0
-
-
-def _cgroup(name: str) -> int | None:
-    try:
-        text = (Path("/sys/fs/cgroup") / name).read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
-
-
-def _cgroup_used() -> int:
-    """Bytes in use that cannot be given back; file pages that are not in use can."""
-    try:
-        lines = Path("/sys/fs/cgroup/memory.stat").read_text().splitlines()
-    except OSError:
-        return 0
-    statistics = dict(line.split() for line in lines)
-    return max(0, (_cgroup("memory.current") or 0) - int(statistics.get("inactive_file", 0)))
