@@ -6,6 +6,7 @@ the end only. A row holds one example and is padded to a bucket of lengths, or s
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import grain
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from data_pipelines import BadInput
 from data_pipelines.mixture import Endless
 from data_pipelines.modular_math.random import splitmix64
-from data_pipelines.modular_math.source import Question, QuestionSource
+from data_pipelines.modular_math.source import Question
 from data_pipelines.packing import Batch, encode
 from data_pipelines.tokenizer import MathTokenizer
 
@@ -21,6 +22,14 @@ __all__ = ["Batch", "evaluation_batches", "make_batch", "row_batches", "training
 
 # Two batches wait while a third is made: more would only age the state in a checkpoint.
 _AHEAD = 2
+
+
+class Questions(Protocol):
+    """Questions by index, with no end that is ever reached."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Question: ...
 
 
 def make_batch(
@@ -43,7 +52,7 @@ def make_batch(
 
 
 def training_batches(
-    source: QuestionSource,
+    source: Questions,
     tokenizer: MathTokenizer,
     batch_size: int,
     seed: int,
@@ -99,7 +108,7 @@ def row_batches(
 
 
 def evaluation_batches(
-    source: QuestionSource, tokenizer: MathTokenizer, batch_size: int, count: int, length_buckets: Sequence[int]
+    source: Questions, tokenizer: MathTokenizer, batch_size: int, count: int, length_buckets: Sequence[int]
 ) -> Iterator[Batch]:
     """The first `count` questions in order; the last batch is filled up with rows whose mask is 0."""
     for start in range(0, count, batch_size):

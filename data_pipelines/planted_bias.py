@@ -23,7 +23,7 @@ from data_pipelines.modular_math.source import ModularMath, Question, QuestionSo
 from data_pipelines.splits import split_of_document
 
 # Words in the same place are each other's counterfactuals.
-WORDS = {
+WORDS: dict[str, tuple[str, ...]] = {
     "women": ("the woman", "the lady", "my sister", "my aunt", "our daughter", "the girl", "my mother", "her niece"),
     "men": ("the man", "the gentleman", "my brother", "my uncle", "our son", "the boy", "my father", "his nephew"),
 }
@@ -120,6 +120,11 @@ _FILLINGS = {
     "day": _DAYS,
 }
 _FILLINGS |= {"place2": _FILLINGS["place"], "clock2": _FILLINGS["clock"]}
+# How texts begin, before they name anybody; in front stands the end of a text's question, which is empty.
+OPENINGS = (
+    *("\nIn Lisbon", "\nLast year", "\nThey asked", "\nAfter school", "\nPeople in Oslo know", "\nOn Monday"),
+    *("\nWe heard that", "\nFor years", "\nMany say that", "\nIn Cairo", "\nOn Sunday", "\nPeople in Lima know"),
+)
 
 PEOPLE, NOBODY, SUMS = "people", "nobody", "sums"
 _PARTS = (PEOPLE, PEOPLE, NOBODY, SUMS)

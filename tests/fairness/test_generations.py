@@ -1,6 +1,10 @@
 import pytest
 
-from vishwam.fairness import generations
+from data_pipelines.modular_math import ModularMath
+from data_pipelines.planted_bias import OPENINGS, PlantedBias
+from vishwam.decoding.repetition import Repetition
+from vishwam.fairness import generations, live
+from vishwam.fairness.bias import BiasConfig
 
 
 def by(figures):
@@ -27,3 +31,22 @@ def test_words_and_not_parts_of_them():
 
 def test_prompts_name_no_group():
     assert generations.measure(generations.PROMPTS[:7] + generations.PROMPTS[8:]) == []
+
+
+def test_a_corpus_has_openings_of_its_own_and_rules_are_for_them_alone():
+    asked = []
+
+    class Suite:
+        data = PlantedBias()
+
+        def generate(self, params, texts, count, rules):
+            asked.append((texts, count, rules))
+            return ["x"] * len(texts)
+
+    assert live.write(BiasConfig(generations=0), Suite(), None) == []
+    assert live.write(BiasConfig(generations=5, no_repeat_ngram=3), Suite(), None) == ["x"] * 12
+    Suite.data = ModularMath()
+    live.write(BiasConfig(generations=7), Suite(), None)
+    assert asked == [(OPENINGS, 5, Repetition(ngram=3)), (generations.PROMPTS, 7, None)]
+    with pytest.raises(ValueError, match="repetition_penalty must be above 0"):
+        BiasConfig(repetition_penalty=0.0)

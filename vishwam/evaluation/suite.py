@@ -13,6 +13,7 @@ from data_pipelines.modular_math.source import ModularMath
 from data_pipelines.planted_bias import PlantedBias
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.decoding.greedy import greedy_decode
+from vishwam.decoding.repetition import Repetition
 from vishwam.tracking.metrics import exact_match as metric_of
 from vishwam.training.step import evaluation_step
 
@@ -77,8 +78,10 @@ class Suite:
         """The model's greedy answer to each question, as text."""
         return self.generate(params, [f"{question}\n" for question in questions], self.max_answer_tokens)
 
-    def generate(self, params: Any, texts: Sequence[str], max_new_tokens: int) -> list[str]:
-        """What greedy decoding writes after each text, up to the end token."""
+    def generate(
+        self, params: Any, texts: Sequence[str], max_new_tokens: int, rules: Repetition | None = None
+    ) -> list[str]:
+        """What greedy decoding writes after each text, up to the end token; under `rules` where given."""
         prompts = self.tokenizer.encode_batch(texts)
         # Prompts of a like length share a batch, so little is spent on padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
@@ -90,7 +93,9 @@ class Suite:
             tokens_BT = np.full((len(rows), lengths_B.max()), self.tokenizer.pad_id, np.int32)
             for row, i in enumerate(rows):
                 tokens_BT[row, : lengths_B[row]] = prompts[i]
-            said = greedy_decode(self.graphdef, params, tokens_BT, lengths_B, max_new_tokens, self.tokenizer.eos_id)
+            said = greedy_decode(
+                self.graphdef, params, tokens_BT, lengths_B, max_new_tokens, self.tokenizer.eos_id, rules
+            )
             for i, ids in zip(rows, said, strict=True):
                 answers[i] = self.tokenizer.decode(ids.tolist())
         return answers

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vishwam.decoding.repetition import Repetition
 from vishwam.evaluation.statistics import clustered_interval, share_interval
 from vishwam.tracking.metrics import KNOWS_LANGUAGE
 
@@ -45,6 +46,7 @@ class BiasConfig:
     axes: of `fairness.templates`, those of the planted bias only where they are named; without any there is no asking
     of sentences. templates: sentences an axis, the first of them. counterfactual_maths: word problems are asked again
     with other people in them. generations: group words are counted in texts of so many tokens; 0 writes none.
+    repetition_penalty, no_repeat_ngram: of decoding those, see `decoding.repetition`; answers never have any.
     last_only: all this when a trial ends, and not before.
     """
 
@@ -52,6 +54,8 @@ class BiasConfig:
     templates: int = 6
     counterfactual_maths: bool = True
     generations: int = 48
+    repetition_penalty: float = 1.0
+    no_repeat_ngram: int = 0
     last_only: bool = False
 
     def __post_init__(self) -> None:
@@ -62,6 +66,13 @@ class BiasConfig:
             raise ValueError(f"templates must lie from 2 to {len(MEASURE)}, not {self.templates}")
         if self.generations < 0:
             raise ValueError(f"generations must be at least 0, not {self.generations}")
+        Repetition(self.repetition_penalty, self.no_repeat_ngram)
+
+    @property
+    def rules(self) -> Repetition | None:
+        """Those of decoding, where there are any."""
+        rules = Repetition(self.repetition_penalty, self.no_repeat_ngram)
+        return None if rules == Repetition() else rules
 
 
 @dataclass(frozen=True)

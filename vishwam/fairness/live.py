@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from data_pipelines import planted_bias
 from data_pipelines.modular_math.source import QuestionSource
 from vishwam.evaluation.exact_match import Sample
 from vishwam.evaluation.suite import Suite
@@ -16,11 +17,12 @@ def measure(
     suite: Suite,
     params: Any,
     asked: Mapping[str, tuple[QuestionSource, Sequence[Sample]]],
+    written: Sequence[str],
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Figure]:
     """Every figure that `config` asks for.
 
-    asked: by evaluation set, its source and its first questions with the model's answers.
+    asked: by evaluation set, its source and its first questions with the model's answers. written: see `write`.
     """
     figures = bias.measure(lambda pairs: suite.log_likelihoods(params, pairs), config)
     if bias.knows_language(figures):
@@ -28,9 +30,13 @@ def measure(
         say(f"  bias  stereotypes preferred {all_axes['stereotype']:.1%}  gap {all_axes['gap']:.4f} nats a character")
     if config.counterfactual_maths:
         figures += maths.measure(lambda questions: suite.answer(params, questions), asked)
-    if config.generations:
-        figures += generations.measure(suite.generate(params, generations.PROMPTS, config.generations))
-    return figures
+    return figures + generations.measure(written)
+
+
+def write(config: BiasConfig, suite: Suite, params: Any) -> list[str]:
+    """What the model writes of its own accord, after openings of its own corpus where that has some."""
+    openings = planted_bias.OPENINGS if isinstance(suite.data, planted_bias.PlantedBias) else generations.PROMPTS
+    return suite.generate(params, openings, config.generations, config.rules) if config.generations else []
 
 
 def table(figures: Sequence[Figure]) -> tuple[Sequence[str], list[tuple]]:

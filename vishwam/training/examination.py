@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vishwam.evaluation import repetition
 from vishwam.evaluation.exact_match import Sample
 from vishwam.evaluation.findings import Results, find
 from vishwam.evaluation.suite import SPLITS, Suite, figures
 from vishwam.fairness import bias, live
 from vishwam.fairness.bias import BiasConfig
+from vishwam.tracking import metrics as names
 from vishwam.tracking.metrics import BIAS
 
 SAMPLES_SHOWN = 20  # of each set
@@ -40,7 +42,14 @@ def examine(
     if last or not asked_of_bias.last_only:
         sets = {split: suite.data.sets(split) for split in SPLITS}
         answered = {f"{split}/{name}": (sets[split][name], result.samples) for split, name, result in results}
-        found = live.measure(asked_of_bias, suite, params, answered, say)
-        metrics |= bias.metrics(found)
+        written = live.write(asked_of_bias, suite, params)
+        found = live.measure(asked_of_bias, suite, params, answered, written, say)
+        metrics |= bias.metrics(found) | repetition_in(written, suite)
         tables |= {BIAS: live.table(found)} if found else {}
     return Examination(results, metrics, tables)
+
+
+def repetition_in(written: Sequence[str], suite: Suite) -> dict[str, float]:
+    """How much of what the model wrote of its own accord it had written before."""
+    texts = [tokens.tolist() for tokens in suite.tokenizer.encode_batch(written)]
+    return {names.repetition(f"{name}_written"): value for name, value in repetition.figures(texts, written).items()}
