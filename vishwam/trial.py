@@ -75,7 +75,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
         shape = (loop.model_config(experiment, tokenizer), experiment.loop.batch_size, experiment.shortest_row)
         with Watch(writer) as watch, contextlib.closing(Checkpoints(folder)) as checkpoints:
             try:
-                memory.insist(*shape)
+                memory.insist(writer, *shape)
                 loop.train(experiment, tokenizer, writer, checkpoints, interruption, say, watch)
             except (Diverged, memory.NoRoom) as reason:
                 interruption.ending()

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.training.test_memory import MB, MODEL, WIDTH, arguments, step
+from tests.training.test_memory import MB, MODEL, WIDTH, Journal, arguments, step
 from vishwam.decoding.greedy import greedy_decode
 from vishwam.model import decoder
 from vishwam.monitoring.watch import Watch
@@ -18,20 +18,6 @@ from vishwam.training.memory import NoRoom
 from vishwam.training.step import evaluation_step, init_state
 
 SHORT = Asked(row=16, question=16, answer=16)
-
-
-class Journal:
-    def __init__(self):
-        self.summary = {}
-
-    def log_memory(self, metrics): ...
-
-    def alert(self, title, text, level): ...
-
-    def attach(self, name, kind, file, content): ...
-
-    def summarise(self, values):
-        self.summary.update(values)
 
 
 @pytest.fixture

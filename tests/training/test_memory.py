@@ -85,11 +85,30 @@ def test_what_does_not_fit_says_so_with_figures():
 MODEL = DecoderConfig(vocab_size=256, num_layers=2, model_dim=64, num_heads=4, mlp_dim=64, position="rope")
 
 
+class Journal:
+    def __init__(self):
+        self.summary = {}
+
+    def log_memory(self, metrics): ...
+
+    def alert(self, title, text, level): ...
+
+    def attach(self, name, kind, file, content): ...
+
+    def summarise(self, values):
+        self.summary.update(values)
+
+
 def test_far_too_much_is_refused_without_compiling(monkeypatch):
     monkeypatch.setattr(memory, "room", lambda: (100 * MB, "device memory"))
-    memory.insist(MODEL, 16, 32)
-    with pytest.raises(NoRoom, match=r"a batch of 100000 needs about .* largest batch that fits is about"):
-        memory.insist(MODEL, 100_000, 32)
+    journal = Journal()
+    memory.insist(journal, MODEL, 16, 32)
+    assert not journal.summary
+    with pytest.raises(NoRoom, match=r"a batch of 100,000 needs about .* largest batch that fits is about"):
+        memory.insist(journal, MODEL, 100_000, 32)
+    assert (
+        journal.summary["memory/predicted_peak"] > 1000 * MB and 0 < journal.summary["memory/largest_batch"] < 100_000
+    )
 
 
 def test_the_largest_batch_by_arithmetic_is_the_last_that_fits():

@@ -1,11 +1,10 @@
 """What was predicted of a trial's memory beside what was seen of it, phase by phase, in the run's summary."""
 
 import contextlib
-import ctypes
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
@@ -28,10 +27,6 @@ SETTLES_SECONDS = 1.0
 MARGIN = 1 << 20
 
 
-class Writer(Protocol):
-    def summarise(self, values: Mapping[str, Any]) -> None: ...
-
-
 class Gauge:
     """Says before a trial's first step what it will take, by the phase that takes most, and later what that took.
 
@@ -41,7 +36,7 @@ class Gauge:
     nothing and is left out.
     """
 
-    def __init__(self, run: Writer, watch: Watch, config: DecoderConfig, asked: Asked):
+    def __init__(self, run: memory.Writer, watch: Watch, config: DecoderConfig, asked: Asked):
         self._run = run
         self._watch = watch
         self._config = config
@@ -184,9 +179,9 @@ class HostPeak:
     def __init__(self) -> None:
         self._compilations = compilations
         self._before = 0
-        with contextlib.suppress(OSError, AttributeError):
+        with contextlib.suppress(OSError):
             if jax.default_backend() == "cpu":
-                ctypes.CDLL(None).malloc_trim(0)  # What compiling left behind would be taken again unseen.
+                memory.give_back()  # Or it would be taken again unseen.
                 now = settled()
                 Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
                 self._before = now - sum(array.nbytes for array in jax.live_arrays())

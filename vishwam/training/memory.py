@@ -1,16 +1,19 @@
 """What a training step needs in memory: by arithmetic, an answer in milliseconds, and by XLA, which compiles for it."""
 
 import contextlib
+import ctypes
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 
 from vishwam.model import decoder
 from vishwam.monitoring import memory
 from vishwam.sizes import size
+from vishwam.tracking.metrics import LARGEST_BATCH, PREDICTED_PEAK
 
 # Copies of the parameters: themselves, their average, Adam's two moments, the gradient and the update.
 COPIES = 6
@@ -98,10 +101,10 @@ class Prediction:
 
 def no_room(needed: float, limit: float, limit_of: str, batch: int, largest: int) -> str:
     """For a person: figures, and what to do."""
-    remedy = f"the largest batch that fits is about {largest}" if largest else "not even a batch of 1 fits"
+    remedy = f"the largest batch that fits is about {largest:,}" if largest else "not even a batch of 1 fits"
     lower = "lower batch_size or the model's size" if largest else "lower the model's size"
     return (
-        f"a step on a batch of {batch} needs about {size(needed)}, more than the {size(limit)} of {limit_of}; "
+        f"a step on a batch of {batch:,} needs about {size(needed)}, more than the {size(limit)} of {limit_of}; "
         f"{remedy}: {lower}"
     )
 
@@ -131,8 +134,13 @@ def predict(step: Any, graphdef: Any, state: Any, batches: Any, knobs: Any, limi
     return Prediction(peak, min(fixed, peak - 1), jax.tree.leaves(batches)[0].shape[1], limit, limit_of)
 
 
-def insist(config: decoder.DecoderConfig, batch: int, length: int) -> None:
-    """What is far beyond the device is refused by arithmetic, for even to compile it may take more than there is.
+class Writer(Protocol):
+    def summarise(self, values: Mapping[str, Any]) -> None: ...
+
+
+def insist(run: Writer, config: decoder.DecoderConfig, batch: int, length: int) -> None:
+    """What is far beyond the device is refused by arithmetic, for even to compile it may take more than there is; the
+    figures are left in the run.
 
     Raises:
         NoRoom: a step on `batch` rows of `length` tokens needs more by a factor that no estimate is wrong by.
@@ -141,7 +149,9 @@ def insist(config: decoder.DecoderConfig, batch: int, length: int) -> None:
     needed = estimate(config, parameters, batch, length)
     limit, limit_of = room()
     if needed > ESTIMATE_OFF * limit:
-        raise NoRoom(no_room(needed, limit, limit_of, batch, largest_batch(config, parameters, length, limit)))
+        largest = largest_batch(config, parameters, length, limit)
+        run.summarise({PREDICTED_PEAK: needed, LARGEST_BATCH: largest})
+        raise NoRoom(no_room(needed, limit, limit_of, batch, largest))
 
 
 def exhausted(config: decoder.DecoderConfig, batch: int, length: int, phase: str, error: str) -> str:
@@ -166,6 +176,7 @@ def room(live: int = 0) -> tuple[int, str]:
     known = [limit for limit in limits if limit]
     if known:
         return min(known), "device memory that JAX may take"
+    give_back()
     own = max(0, host_status("VmRSS") - live)
     return max(0, memory.host_limit() - own), "host memory that is left to arrays"
 
@@ -182,3 +193,9 @@ def host_status(name: str) -> int:
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def give_back() -> None:
+    """What this process has freed and kept, as compiling leaves it in plenty, goes back to the system, where it can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
