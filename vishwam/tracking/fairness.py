@@ -144,7 +144,7 @@ def blocks(trials: Sequence[Trial], grid: Callable[..., Any]) -> list[Any]:
     found = settings(trials)
     return [
         wr.H1(text="Bias, and what fairness costs"),
-        wr.MarkdownBlock(text=f"{headline(trials)}\n\n{SAID}".strip()),
+        wr.MarkdownBlock(text=SAID),
         *([wr.CodeBlock(code=table(found), language=None)] if found else []),
         grid(
             wr.ScatterPlot(
@@ -188,7 +188,7 @@ def table(found: Sequence[Setting]) -> str:
             "-" if setting.left is None else f"{setting.left:.0%}",
             f"{setting.loss.value:.4f}",
             setting.cost.text("+.1%") if setting.cost else "-",
-            setting.exact_match.text(".1%"),
+            f"{setting.exact_match.value:.1%}",
             "*" if setting in best else "",
         ]
         for setting in found

@@ -133,6 +133,8 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
     sets = evaluation_sets(sweep, trials)
     of_bias = bool(fairness.measured(trials)) or (not trials and plants_bias(sweep))
 
+    shown = (metrics.INTERPOLATE, *([metrics.STEREOTYPE_GAP] if of_bias else [metrics.EXTRAPOLATE]))
+
     def grid(*panels: Any, table: bool = False) -> Any:
         runs = wr.Runset(
             entity=entity,
@@ -141,7 +143,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
             filters=expr.And(expr.Metric("Sweep") == sweep_id),
             order=[wr.OrderBy(wr.SummaryMetric(metrics.INTERPOLATE), ascending=False)],
             pinned_columns=["run:displayName", "run:state", *(f"config:{knob}.value" for knob in knobs)],
-            visible_columns=[f"summary:{name}" for name in (metrics.INTERPOLATE, metrics.EXTRAPOLATE)],
+            visible_columns=[f"summary:{name}" for name in shown],
         )
         return wr.PanelGrid(runsets=[runs], panels=list(panels), hide_run_sets=not table)
 
@@ -149,8 +151,8 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
     return [
         wr.MarkdownBlock(text=_introduction(sweep, knobs)),
         wr.H1(text="Results"),
-        wr.MarkdownBlock(text=" ".join(filter(None, (_results(trials), fairness.headline(trials))))),
-        grid(*_headlines(bool(sets["extrapolate"]))),
+        wr.MarkdownBlock(text="\n\n".join(filter(None, (fairness.headline(trials), _results(trials))))),
+        grid(*_headlines(bool(sets["extrapolate"]), of_bias)),
         *([wr.CodeBlock(code=sweeps.table(trials), language=None)] if trials else []),
         wr.H1(text="Which knobs matter"),
         grid(*_search(knobs, of_bias), table=True),
@@ -161,7 +163,11 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
             _curve(metrics.VALIDATION_LOSS, "Validation loss", 0, 0, log=True),
             _curve(metrics.TRAIN_LOSS, "Training loss", HALF, 0, log=True),
             _curve(metrics.INTERPOLATE, "Exact match in range", 0, 8, top=1.0),
-            _curve(metrics.EXTRAPOLATE, "Exact match beyond the range of training", HALF, 8, top=1.0),
+            *(
+                [_curve(metrics.EXTRAPOLATE, "Exact match beyond the range of training", HALF, 8, top=1.0)]
+                if sets["extrapolate"]
+                else []
+            ),
         ),
         *_by_set(exact, grid),
         *_beside_the_published(trials, sets),
@@ -295,12 +301,14 @@ def _search(knobs: Sequence[str], of_bias: bool = False) -> list[Any]:
     ]
 
 
-def _headlines(extrapolates: bool) -> list[Any]:
+def _headlines(extrapolates: bool, of_bias: bool) -> list[Any]:
     """The best of all trials, in figures."""
     shown: list[tuple[str, str, Literal["max", "min"]]] = [("Best exact match in range", metrics.INTERPOLATE, "max")]
     if extrapolates:
         shown.append(("Best exact match beyond it", metrics.EXTRAPOLATE, "max"))
     shown.append(("Lowest validation loss", metrics.VALIDATION_LOSS, "min"))
+    if of_bias:
+        shown.append(("Lowest stereotype gap, nats", metrics.STEREOTYPE_GAP, "min"))
     return [
         wr.ScalarChart(
             title=title,
