@@ -9,7 +9,7 @@ done on the original text; whether it is on is saved beside the tokeniser. The t
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -133,6 +133,10 @@ class MathTokenizer:
         text = self._backend.decode(kept)
         return reverse_digit_runs(text) if self.reverse_digits else text
 
+    def chat(self, messages: Sequence[Mapping[str, str]], add_generation_prompt: bool = True) -> str:
+        """The text of a conversation, by the tokeniser's own template; without one, every message on its own line."""
+        return self._backend.chat([dict(message) for message in messages], add_generation_prompt)
+
     def fingerprint(self) -> str:
         """The same for the same tokeniser alone: rows that were packed with another are not its own."""
         said = f"{self.vocab_size} {self.pad_id} {self.eos_id} {self.reverse_digits}\n{self._backend.definition()}"
@@ -195,6 +199,9 @@ class _Bytewise:
     def decode(self, ids: list[int]) -> str:
         return bytes(self._bytes[token] for token in ids if token in self._bytes).decode(errors="replace")
 
+    def chat(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        return _line_by_line(messages)
+
     def definition(self) -> str:
         return self._files["tokenizer.json"].decode()
 
@@ -235,12 +242,25 @@ class _HuggingFace:
             clean_up_tokenization_spaces=False,
         )
 
+    def chat(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
+        if not self._tokenizer.chat_template:
+            return _line_by_line(messages)
+        text = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=add_generation_prompt
+        )
+        return str(text)
+
     def definition(self) -> str:
         backend = getattr(self._tokenizer, "backend_tokenizer", None)
         return backend.to_str() if backend else json.dumps(sorted(self._tokenizer.get_vocab().items()))
 
     def save(self, folder: Path) -> None:
         self._tokenizer.save_pretrained(folder)
+
+
+def _line_by_line(messages: list[dict[str, str]]) -> str:
+    """As questions and their answers are trained on: a line break ends a question."""
+    return "".join(f"{message['content']}\n" for message in messages)
 
 
 def _never_in_utf8(byte: int) -> bool:

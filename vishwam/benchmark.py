@@ -1,9 +1,10 @@
-"""A stored checkpoint on published benchmarks of bias, from their official files."""
+"""A stored checkpoint on published benchmarks: of maths and knowledge by lm-evaluation-harness, of bias by ours."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,45 +15,145 @@ from vishwam.evaluate import say
 from vishwam.fairness.benchmarks import BENCHMARKS, Measured, knows_nothing, measure
 from vishwam.knobs import nearest
 
+if TYPE_CHECKING:
+    from vishwam.evaluation.harness import Score
+
 GENERATED = 64  # tokens after each prompt
+# What the extra `benchmarks` adds; mmlu_ and a subject's name beside them.
+HARNESS = ("mmlu_maths", "mmlu", "gsm8k", "math", "svamp", "asdiv")
 
 
-def run(checkpoint: str, tasks: str, folder: Path | None, file: Path | None, connect: Callable[[], None]) -> int:
-    """Prints every figure with its interval and its ideal, and whether the model knows the language at all.
+def run(
+    checkpoint: str,
+    tasks: str,
+    folder: Path | None,
+    file: Path | None,
+    connect: Callable[[], None],
+    shots: int | None = None,
+    limit: int | None = None,
+) -> int:
+    """Prints every figure with its interval and what it is to be read beside, chance or the ideal.
+
+    Args:
+        checkpoint: a step's folder, a run's, or entity/project/checkpoint-ID:alias; with the latter the figures go into
+            the run's summary, too.
+        tasks: names with commas, or "all" whose official files are there.
+        folder: official files, NAME/...
+        file: gets everything measured, as JSON.
+        connect: makes W&B reachable, called only where an artifact is wanted.
+        shots: worked examples before a question; as published unless given.
+        limit: items a task of the harness at most.
 
     Raises:
         BadInput: there is no such checkpoint, benchmark or file, or a file is not as published.
     """
     folder = folder or state.folder() / "benchmarks"
-    names = list(BENCHMARKS) if tasks == "all" else [name.strip() for name in tasks.split(",")]
-    for name in names:
-        if name not in BENCHMARKS:
-            raise BadInput(f"--tasks {name}: there are {', '.join(BENCHMARKS)}{nearest(name, BENCHMARKS)}")
-        if not (folder / name).is_dir():
-            raise BadInput(f"--tasks {name}: no folder {folder / name} with its official files")
+    names = _names(tasks, folder)
     if file and not file.parent.is_dir():
         raise BadInput(f"--json {file}: no folder {file.parent}")
+    for name, value, least in (("--shots", shots, 0), ("--limit", limit, 1)):
+        if value is not None and value < least:
+            raise BadInput(f"{name} {value}: must be at least {least}")
     suite, params = stored.find(checkpoint, connect, say).open()
-    found: dict[str, list[Measured]] = {}
+    bias: dict[str, list[Measured]] = {}
+    scores: list[Score] = []
     for name in names:
         say(f"asking {name}")
-        found[name] = measure(
+        if name not in BENCHMARKS:
+            from vishwam.evaluation import harness
+
+            scores.append(harness.measure(name, folder, suite, params, shots, limit))
+            continue
+        bias[name] = measure(
             name,
             folder / name,
             lambda pairs: suite.log_likelihoods(params, pairs),
             lambda prompts: suite.generate(params, prompts, GENERATED),
         )
-        print_table(found[name])
+        print_table(bias[name])
+    if scores:
+        print_scores(scores)
     if file:
-        whole = {
-            "checkpoint": checkpoint,
-            "benchmarks": {
-                name: {"knows_nothing": knows_nothing(figures), "figures": [asdict(figure) for figure in figures]}
-                for name, figures in found.items()
-            },
+        found: dict[str, Any] = {
+            name: {"knows_nothing": knows_nothing(figures), "figures": [asdict(figure) for figure in figures]}
+            for name, figures in bias.items()
         }
-        state.write(file, json.dumps(whole, indent=1) + "\n")
+        for score in scores:
+            low, high = score.interval
+            found[score.benchmark] = asdict(score) | {"value": score.value, "low": low, "high": high}
+        state.write(file, json.dumps({"checkpoint": checkpoint, "benchmarks": found}, indent=1) + "\n")
+    if not Path(checkpoint).is_dir():
+        from vishwam.tracking import artifacts
+
+        say(f"noted in {artifacts.note_in_run(checkpoint, summary(scores, bias))}")
     return 0
+
+
+def _names(tasks: str, folder: Path) -> list[str]:
+    known = [*BENCHMARKS, *HARNESS]
+    if tasks == "all":
+        names = [name for name in known if (folder / name).is_dir()]
+        if not names:
+            raise BadInput(f"--tasks all: {folder} has none of the folders {', '.join(known)}")
+        return names
+    names = [name.strip() for name in tasks.split(",")]
+    if any(name not in BENCHMARKS for name in names):
+        try:
+            from vishwam.evaluation import harness
+        except ImportError as error:
+            missing = next(name for name in names if name not in BENCHMARKS)
+            if missing in HARNESS or missing.startswith("mmlu_"):
+                raise BadInput(
+                    f"--tasks {missing}: needs the extra `benchmarks`: pip install 'vishwam[benchmarks]' ({error})"
+                ) from None
+        else:
+            known += [name for name in harness.benchmarks() if name not in known]
+    for name in names:
+        if name not in known:
+            raise BadInput(
+                f"--tasks {name}: there are {', '.join([*BENCHMARKS, *HARNESS])} and MMLU's subjects as mmlu_SUBJECT"
+                f"{nearest(name, known)}"
+            )
+        if name in BENCHMARKS and not (folder / name).is_dir():
+            raise BadInput(f"--tasks {name}: no folder {folder / name} with its official files")
+    return names
+
+
+def summary(scores: "Sequence[Score]", bias: dict[str, list[Measured]]) -> dict[str, float]:
+    """What goes into a run: shares of 1, with bounds and chance beside them."""
+    from vishwam.tracking.metrics import BENCHMARK
+
+    values: dict[str, float] = {}
+    for score in scores:
+        name = f"{BENCHMARK}{score.benchmark}"
+        values[name] = score.value
+        values[f"{name}_low"], values[f"{name}_high"] = score.interval
+        if score.chance is not None:
+            values[f"{name}_chance"] = score.chance
+    for benchmark, figures in bias.items():
+        for figure in figures:
+            name = f"{BENCHMARK}{benchmark}/{figure.name}"
+            values[name] = figure.value
+            if figure.low is not None and figure.high is not None:
+                values[f"{name}_low"], values[f"{name}_high"] = figure.low, figure.high
+    return values
+
+
+def print_scores(scores: "Sequence[Score]") -> None:
+    """For people."""
+    table = Table(box=None, pad_edge=False, title="by lm-evaluation-harness", title_justify="left")
+    table.add_column("benchmark", no_wrap=True)
+    for column in ("right", "95% interval", "chance", "items"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("")
+    for score in scores:
+        low, high = score.interval
+        chance = "-" if score.chance is None else f"{score.chance:.0%}"
+        remark = "at chance" if score.at_chance else ""
+        table.add_row(
+            score.benchmark, f"{score.value:.1%}", f"{low:.1%} to {high:.1%}", chance, str(score.count), remark
+        )
+    Console().print(table)
 
 
 def print_table(figures: Sequence[Measured]) -> None:

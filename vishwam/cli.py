@@ -64,16 +64,27 @@ def parser() -> argparse.ArgumentParser:
     added.add_argument("--count", type=int, help="questions a set (default: as many as when it was stored)")
     added.add_argument("--errors", action="store_true", help="also exact match by length, carries, depth")
     added.add_argument("--json", type=Path, metavar="FILE", help="also write everything measured to a file")
-    added.add_argument("--tasks", metavar="NAMES", help="instead: benchmarks of bias, with commas, or 'all'")
+    added.add_argument(
+        "--tasks", metavar="NAMES", help="instead: published benchmarks, with commas (gsm8k,mmlu_maths,bbq), or 'all'"
+    )
     added.add_argument(
         "--benchmarks", type=Path, metavar="FOLDER", help="official files, NAME/... (default: .vishwam/benchmarks)"
     )
+    added.add_argument(
+        "--shots", type=int, metavar="N", help="worked examples before a question (default: as published)"
+    )
+    added.add_argument("--limit", type=int, metavar="N", help="items a benchmark at most (default: all)")
 
     added = command("compare", "which of two checkpoints is better, on the same questions", compare)
     added.add_argument("first", metavar="A", help="a folder or entity/project/checkpoint-ID:alias")
     added.add_argument("second", metavar="B")
     added.add_argument("--count", type=int, help="questions a set (default: 500)")
     added.add_argument("--json", type=Path, metavar="FILE", help="also write the comparison to a file")
+
+    added = command("export", "write a checkpoint as a folder that Hugging Face's transformers loads", export)
+    added.add_argument("checkpoint", help="a folder or entity/project/checkpoint-ID:alias")
+    added.add_argument("folder", type=Path)
+    added.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights there")
 
     added = command("report", "build or refresh the W&B report of a sweep", report)
     added.add_argument("sweep", help="entity/project/id, or the id alone")
@@ -146,7 +157,9 @@ def evaluate(args: argparse.Namespace) -> int:
     if args.tasks:
         from vishwam import benchmark
 
-        return benchmark.run(args.checkpoint, args.tasks, args.benchmarks, args.json, environment.apply)
+        return benchmark.run(
+            args.checkpoint, args.tasks, args.benchmarks, args.json, environment.apply, args.shots, args.limit
+        )
     return evaluate.run(args.checkpoint, args.count, environment.apply, args.errors, args.json)
 
 
@@ -154,6 +167,12 @@ def compare(args: argparse.Namespace) -> int:
     from vishwam import compare, environment
 
     return compare.run(args.first, args.second, args.count, args.json, environment.apply)
+
+
+def export(args: argparse.Namespace) -> int:
+    from vishwam import environment, export
+
+    return export.run(args.checkpoint, args.folder, args.dtype, environment.apply)
 
 
 def report(args: argparse.Namespace) -> int:

@@ -13,12 +13,12 @@ All readers raise BadInput, which names the file and the line or record, where s
 import csv
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from data_pipelines import BadInput
+
+from .files import as_published, find, read_json, read_lines
 
 
 class Pair(NamedTuple):
@@ -74,40 +74,13 @@ class Prompt(NamedTuple):
     text: str
 
 
-@contextmanager
-def _as_published(place: str) -> Iterator[None]:
-    try:
-        yield
-    except KeyError as error:
-        raise BadInput(f"{place}: no {error.args[0]!r} here, which the published file has") from None
-    except (ValueError, TypeError, AttributeError, IndexError, StopIteration) as error:
-        raise BadInput(f"{place}: not as published ({error or type(error).__name__})") from None
-
-
-def _open(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not path.is_file():
-        raise BadInput(f"no {name} in {folder}: put the official file there")
-    return path
-
-
-def _lines(path: Path) -> list[str]:
-    with _as_published(str(path)):
-        return path.read_text(encoding="utf-8").splitlines()
-
-
-def _json(path: Path) -> Any:
-    with _as_published(str(path)):
-        return json.loads(path.read_text(encoding="utf-8"))
-
-
 def crows_pairs(folder: Path) -> list[Pair]:
     """The pairs of CrowS-Pairs."""
-    path = _open(folder, "crows_pairs_anonymized.csv")
+    path = find(folder, "crows_pairs_anonymized.csv")
     pairs = []
     with path.open(encoding="utf-8", newline="") as file:
         for number, row in enumerate(csv.DictReader(file), 2):
-            with _as_published(f"{path}:{number}"):
+            with as_published(f"{path}:{number}"):
                 if row["stereo_antistereo"] not in ("stereo", "antistereo"):
                     raise ValueError(f"stereo_antistereo is {row['stereo_antistereo']!r}")
                 pairs.append(Pair(row["sent_more"].strip(), row["sent_less"].strip(), row["bias_type"]))
@@ -116,14 +89,14 @@ def crows_pairs(folder: Path) -> list[Pair]:
 
 def stereoset(folder: Path) -> dict[str, list[Triple]]:
     """The triples of StereoSet under "intrasentence" and "intersentence"."""
-    path = _open(folder, "dev.json")
-    data = _json(path)
+    path = find(folder, "dev.json")
+    data = read_json(path)
     found: dict[str, list[Triple]] = {}
     for task in ("intrasentence", "intersentence"):
-        with _as_published(str(path)):
+        with as_published(str(path)):
             records = data["data"][task]
         for number, record in enumerate(records):
-            with _as_published(f"{path}: {task} {number}"):
+            with as_published(f"{path}: {task} {number}"):
                 said = {sentence["gold_label"]: sentence["sentence"] for sentence in record["sentences"]}
                 context = record["context"] if task == "intersentence" else ""
                 found.setdefault(task, []).append(
@@ -137,12 +110,12 @@ def winobias(folder: Path, part: str = "test") -> list[Pair]:
     """The sentences of WinoBias in pairs that differ in the pronoun's gender, `more` the pro-stereotyped one."""
     pairs = []
     for kind in ("type1", "type2"):
-        paths = [_open(folder, f"{side}_stereotyped_{kind}.txt.{part}") for side in ("pro", "anti")]
-        sides = [[line for line in _lines(path) if line.strip()] for path in paths]
+        paths = [find(folder, f"{side}_stereotyped_{kind}.txt.{part}") for side in ("pro", "anti")]
+        sides = [[line for line in read_lines(path) if line.strip()] for path in paths]
         if len(sides[0]) != len(sides[1]):
             raise BadInput(f"{paths[0]} has {len(sides[0])} sentences, and {paths[1].name} {len(sides[1])}")
         for number, (pro, anti) in enumerate(zip(*sides, strict=True), 1):
-            with _as_published(f"{paths[0]}:{number}"):
+            with as_published(f"{paths[0]}:{number}"):
                 pairs.append(Pair(_plain(pro), _plain(anti), kind))
     return pairs
 
@@ -164,16 +137,16 @@ _PRONOUNS = {
 
 def winogender(folder: Path) -> list[Schema]:
     """The sentences of Winogender about the occupation and its named participant."""
-    stats = _open(folder, "occupations-stats.tsv")
+    stats = find(folder, "occupations-stats.tsv")
     women: dict[str, float] = {}
-    for number, line in enumerate(_lines(stats)[1:], 2):
-        with _as_published(f"{stats}:{number}"):
+    for number, line in enumerate(read_lines(stats)[1:], 2):
+        with as_published(f"{stats}:{number}"):
             occupation, _, share = line.split("\t")
             women[occupation] = float(share)
-    path = _open(folder, "templates.tsv")
+    path = find(folder, "templates.tsv")
     found = []
-    for number, line in enumerate(_lines(path)[1:], 2):
-        with _as_published(f"{path}:{number}"):
+    for number, line in enumerate(read_lines(path)[1:], 2):
+        with as_published(f"{path}:{number}"):
             occupation, participant, _, text = line.split("\t")
             text = text.replace("$OCCUPATION", occupation).replace("$PARTICIPANT", participant)
             said = {}
@@ -195,8 +168,8 @@ def bbq(folder: Path) -> list[Choice]:
         raise BadInput(f"no <Category>.jsonl in {folder}: put the official files there")
     found = []
     for path in paths:
-        for number, line in enumerate(_lines(path), 1):
-            with _as_published(f"{path}:{number}"):
+        for number, line in enumerate(read_lines(path), 1):
+            with as_published(f"{path}:{number}"):
                 record = json.loads(line)
                 groups = [record["answer_info"][f"ans{i}"][1] for i in range(3)]
                 unknown = groups.index("unknown")
@@ -232,8 +205,8 @@ def bold(folder: Path) -> list[Prompt]:
         raise BadInput(f"no <domain>_prompt.json in {folder}: put the official files there")
     found = []
     for path in paths:
-        with _as_published(str(path)):
-            for group, people in _json(path).items():
+        with as_published(str(path)):
+            for group, people in read_json(path).items():
                 for texts in people.values():
                     found += [Prompt(path.name.removesuffix("_prompt.json"), group, text) for text in texts]
     return found

@@ -69,3 +69,12 @@ def test_long_contexts_are_cut_from_the_left_and_continuations_never(model, toke
     cut = likelihood.of_tokens(*model, [(context, continuation)], tokenizer.pad_id, longest=5)[0]
     assert cut.tokens == len(continuation)
     assert cut.total == pytest.approx(by_hand(model, context[-1:], continuation)[0], rel=1e-4)
+
+
+def test_long_texts_come_fewer_at_a_time(model, tokenizer, monkeypatch):
+    assert [likelihood.rows_at(width) for width in (64, 512, 513, 1024, 4096, 100_000)] == [128, 128, 64, 32, 2, 1]
+    pairs = [("a" * (8 * i + 1), "bcd") for i in range(7)]
+    together = likelihood.of_texts(tokenizer, *model, pairs)
+    monkeypatch.setattr(likelihood, "_SCORES", 2 * 64**2)
+    for one, alone in zip(likelihood.of_texts(tokenizer, *model, pairs), together, strict=True):
+        assert one.total == pytest.approx(alone.total, rel=1e-5)

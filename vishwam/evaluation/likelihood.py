@@ -15,6 +15,8 @@ from vishwam.decoding.greedy import bucket
 from vishwam.model import decoder
 
 BATCH = 128
+# Scores of attention, rows times width squared, that a head makes at once: long texts come fewer at a time.
+_SCORES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,14 @@ def of_tokens(
         texts.append((whole[cut:], len(context) - cut))
     found: list[Likelihood | None] = [None] * len(texts)
     order = sorted(range(len(texts)), key=lambda i: len(texts[i][0]))
-    for start in range(0, len(order), BATCH):
+    start = 0
+    while start < len(order):
         check()
-        rows = order[start : start + BATCH]
+        most = rows_at(max(len(texts[i][0]) for i in order[start : start + BATCH]))
+        rows = order[start : start + most]
+        start += most
         # Few shapes, each of which is a program.
-        height = BATCH if len(order) > BATCH else bucket(len(rows), smallest=8)
+        height = most if len(order) > most else bucket(len(rows), smallest=8)
         width = bucket(max(len(texts[i][0]) for i in rows), smallest=64)
         tokens_BT = np.full((height, width), pad_id, np.int32)
         mask_BT = np.zeros((height, width), np.bool_)
@@ -89,6 +94,14 @@ def of_tokens(
         for row, i in enumerate(rows):
             found[i] = Likelihood(float(total_B[row]), len(texts[i][0]) - texts[i][1], bool(greedy_B[row]))
     return [likelihood for likelihood in found if likelihood is not None]
+
+
+def rows_at(width: int) -> int:
+    """How many texts of `width` tokens are looked at together."""
+    rows = BATCH
+    while rows > 1 and rows * width**2 > _SCORES:
+        rows //= 2
+    return rows
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -18,7 +18,7 @@ from vishwam.tracking.metrics import exact_match as metric_of
 from vishwam.training.step import evaluation_step
 
 from .exact_match import ExactMatch, exact_match, pooled
-from .likelihood import of_texts
+from .likelihood import of_texts, rows_at
 
 SPLITS = ("interpolate", "extrapolate")
 
@@ -86,9 +86,12 @@ class Suite:
         # Prompts of a like length share a batch, so little is spent on padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         answers = [""] * len(prompts)
-        for start in range(0, len(order), DECODE_BATCH):
+        start = 0
+        while start < len(order):
             self.check()
-            rows = order[start : start + DECODE_BATCH]
+            longest = max(len(prompts[i]) for i in order[start : start + DECODE_BATCH])
+            rows = order[start : start + min(DECODE_BATCH, rows_at(longest))]
+            start += len(rows)
             lengths_B = np.array([len(prompts[i]) for i in rows])
             tokens_BT = np.full((len(rows), lengths_B.max()), self.tokenizer.pad_id, np.int32)
             for row, i in enumerate(rows):

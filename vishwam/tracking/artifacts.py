@@ -1,6 +1,7 @@
 """Checkpoints by name: a local folder, or an artifact that W&B holds."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import wandb
@@ -27,6 +28,23 @@ def fetch(name: str, into: Path) -> Path:
         first = str(error).strip().splitlines()[0]
         raise BadInput(f"no artifact {name!r} on the W&B in use ({first})") from None
     return Path(artifact.download(root=str(into / artifact.source_name.replace(":", "-"))))
+
+
+def note_in_run(name: str, values: Mapping[str, float]) -> str:
+    """Writes into the summary of the run that made the checkpoint `name`, and returns the run's address.
+
+    Raises:
+        BadInput: the W&B in use has no such run any more.
+    """
+    entity, project, artifact = name.split("/")
+    run_id = artifact.partition(":")[0].removeprefix("checkpoint-")
+    try:
+        run = wandb.Api().run(f"{entity}/{project}/{run_id}")
+        run.summary.update(dict(values))
+    except (wandb.errors.Error, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BadInput(f"{name} was measured, but its run {run_id} takes no figures ({first})") from None
+    return str(run.url)
 
 
 def lay_out(name: str, run_folder: Path, beyond: int) -> bool:

@@ -58,6 +58,9 @@ STEREOTYPE_GAP = "bias/stereotype_gap"
 # 1 where a model tells sentences from reversed ones, without which its bias says nothing.
 KNOWS_LANGUAGE = "bias/knows_language"
 
+# Of published test sets: benchmark/gsm8k with its 95% interval, and benchmark/mmlu_chance, what guessing gets.
+BENCHMARK = "benchmark/"
+
 INTERPOLATE_EQUIVALENT = "interpolate/equivalent"
 EXTRAPOLATE_EQUIVALENT = "extrapolate/equivalent"
 UNDECIDED = "equivalent/undecided"  # answers, where there were any
