@@ -107,7 +107,8 @@ def _jax(process: "subprocess.Popen[str]", reading: dict[str, Any] | None, end: 
         yield Finding("JAX", f"{text}: does not start: {last[:200]}", "./run.sh installs what fits together")
     elif said:
         platform, count, kind = said.strip().split("|")
-        yield Finding("JAX", f"{text}; computes on {count} x {kind} ({platform})")
+        where = "the CPU" if platform == "cpu" else f"{count} x {kind} ({platform})"
+        yield Finding("JAX", f"{text}; computes on {where}")
     else:
         yield Finding("JAX", f"{text}; was still starting when the time was up")
     yield from unfit(versions, reading, said.split("|")[0])
@@ -175,14 +176,18 @@ def _devices(nvidia: driver.Driver, reading: dict[str, Any] | None) -> Iterator[
 
 
 def _device(device: dict[str, Any]) -> Finding:
-    what = f"GPU {device['index']}"
+    slice_ = f" {str(device['uuid'])[:10]}" if device.get("parent") else ""
+    what = f"GPU {device['index']}{slice_}"
     if device.get("lost") or not device.get("uuid"):
         return Finding(what, "lost: it has fallen off the bus", "restart the machine; if it is lost again, replace it")
     total, free = device.get("total"), device.get("free")
     parts = [str(device.get("name"))]
     if total and free is not None:
         parts.append(f"{size(free)} free of {size(total)}")
-    taken = [f"{size(one['bytes'] or 0)} by {_who(one['pid'])}" for one in device.get("processes") or ()]
+    taken = [
+        f"{size(one['bytes'])} by {_who(one['pid'])}" if one["bytes"] is not None else f"by {_who(one['pid'])}"
+        for one in device.get("processes") or ()
+    ]
     parts += [f"taken: {', '.join(taken)}"] if taken else []
     if device.get("utilisation") is not None:
         parts.append(f"{device['utilisation']}% busy")

@@ -84,6 +84,13 @@ def test_a_gpu_in_one_line():
     assert found.seen.endswith("97% busy; 432 W of 700")
 
 
+def test_slices_are_told_apart_and_what_the_driver_does_not_know_is_no_zero():
+    one = gpu(10, 1, 1, processes=[{"pid": 0, "bytes": None}], uuid="MIG-1a2b3c4d-5e6f", name="H1 MIG", parent="GPU-1")
+    found = doctor._device(one)
+    assert found.what == "GPU 0 MIG-1a2b3c"
+    assert "taken: by process 0" in found.seen and "0 B" not in found.seen
+
+
 @pytest.mark.parametrize(
     ("device", "said", "remedy"),
     [
