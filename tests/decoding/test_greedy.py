@@ -49,6 +49,7 @@ def without_cache(graphdef, params, prompts, lengths, new, eos_id):
         ("place", {}),
         ("place", {"place_rope": True, "place_heads": 1, "place_above_heads": 1, "place_symbol_heads": 1}),
         ("rope", {}),
+        ("abacus", {"abacus_places": 8, "abacus_offset": 5}),
         ("none", {}),
     ],
 )

@@ -16,6 +16,8 @@ VARIANTS = {
     "place": SMALL,
     "rope": dataclasses.replace(SMALL, position="rope"),
     "none": dataclasses.replace(SMALL, position="none"),
+    # Runs of digits longer than the places that have an embedding.
+    "abacus": dataclasses.replace(SMALL, position="abacus", abacus_places=3, abacus_offset=2),
     "gelu": dataclasses.replace(SMALL, position="rope", activation="gelu"),
     "all heads by place": dataclasses.replace(SMALL, place_heads=4),
     "place beside rope": dataclasses.replace(SMALL, place_rope=True),
@@ -65,6 +67,9 @@ class NumPyDecoder:
 
     def logits(self, tokens):
         x = self.params["embedding"][tokens]
+        if self.config.position == "abacus":
+            place, _ = self.places(tokens)
+            x = x + self.params["abacus_embedding"][[min(p + 1, self.config.abacus_places) for p in place]]
         if self.config.scaled_embeddings:
             x = x * np.sqrt(self.config.model_dim)
         for number in range(self.config.num_layers):
@@ -186,7 +191,7 @@ def test_no_logit_depends_on_a_later_token(name):
         model = decoder.nnx.merge(graphdef, params)
         return model.logits(model.run_layers(x_BTD, model.context(tokens_BT)[0]))[0].sum(-1)
 
-    x_BTD = decoder.nnx.merge(graphdef, params).embed(tokens_BT)
+    x_BTD = decoder.nnx.merge(graphdef, params).embed(tokens_BT, jnp.full(tokens_BT.shape, -1))
     influence_TS = jnp.abs(jax.jit(jax.jacobian(logits))(x_BTD)).sum((1, 3))
     assert influence_TS.shape == (T, T)
     np.testing.assert_array_equal(jnp.triu(influence_TS, 1), 0)
@@ -251,9 +256,10 @@ def test_what_is_computed_again_has_the_same_gradient(remat):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3), expected, found)
 
 
-def test_place_needs_digits():
-    with pytest.raises(ValueError, match="digits"):
-        decoder.init(dataclasses.replace(SMALL, digit_token_ids=()), jax.random.key(0))
+@pytest.mark.parametrize("position", ["place", "abacus"])
+def test_place_needs_digits(position):
+    with pytest.raises(ValueError, match=f"'{position}' needs a tokeniser whose ten digits"):
+        decoder.init(dataclasses.replace(SMALL, position=position, digit_token_ids=()), jax.random.key(0))
 
 
 @pytest.mark.parametrize(
@@ -273,6 +279,8 @@ def test_place_needs_digits():
         ({"remat": "some"}, "remat"),
         ({"norm_epsilon": 0.0}, "norm_epsilon"),
         ({"loss_chunk": -1}, "loss_chunk"),
+        ({"position": "abacus", "abacus_places": 0}, "abacus_places"),
+        ({"position": "abacus", "abacus_offset": 128}, "abacus_offset"),
     ],
 )
 def test_a_configuration_that_makes_no_decoder_is_refused_by_name(change, named):

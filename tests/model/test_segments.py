@@ -22,7 +22,7 @@ apply = jax.jit(decoder.apply, static_argnums=0)
 losses_of = jax.jit(token_losses, static_argnums=0)
 
 
-@pytest.mark.parametrize("name", ["place", "all that goes by numbers", "none"])
+@pytest.mark.parametrize("name", ["place", "all that goes by numbers", "abacus", "none"])
 def test_a_text_in_a_row_has_the_logits_it_has_alone(name):
     graphdef, params = make(VARIANTS[name])
     packed = apply(graphdef, params, TOKENS, SEGMENTS)[0]

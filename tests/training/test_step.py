@@ -12,7 +12,7 @@ import pytest
 from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
 from vishwam.training.optimizer import Knobs, decays, learning_rate_at, make_optimizer
-from vishwam.training.step import evaluation_step, init_state, token_losses, train_steps
+from vishwam.training.step import evaluation_step, init_state, place_offset, token_losses, train_steps
 
 CONFIG = DecoderConfig(
     vocab_size=16, digit_token_ids=tuple(range(3, 13)), num_layers=2, model_dim=16, num_heads=4, mlp_dim=16
@@ -218,6 +218,25 @@ def test_z_loss_pulls_the_divisor_of_the_softmax_to_one():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), found, expected)
     plain = one_step(batch)[1]["loss"]
     np.testing.assert_allclose(metrics["loss"], plain, rtol=1e-6, err_msg="the loss that is shown is the cross-entropy")
+
+
+def test_places_are_embedded_at_an_offset_that_each_step_draws():
+    """Without weight decay, an embedding moves at its first step just where it was read."""
+    config = dataclasses.replace(CONFIG, position="abacus", abacus_places=16, abacus_offset=10)
+    graphdef, params = decoder.init(config, jax.random.key(0))
+    batches = some_batches(1)
+    batches["tokens_BT"][:] = [14, 3, 4, 5, 14, 6, 7, 8, 15, 2]  # two numbers of three digits
+    before = np.asarray(params["abacus_embedding"])
+    offsets = set()
+    for step in range(12):
+        state = init_state(jax.tree.map(jnp.copy, params))
+        state = state.replace(step=jnp.int32(step))
+        after, _ = train_steps(graphdef, state, batches, dataclasses.replace(KNOBS, steps=100, weight_decay=0.0))
+        moved = np.flatnonzero((np.asarray(after.params["abacus_embedding"]) != before).any(axis=1)).tolist()
+        first = moved[1]
+        assert moved == [0, first, first + 1, first + 2] and first == 1 + place_offset(config, jnp.int32(step))
+        offsets.add(first - 1)
+    assert len(offsets) > 4 and min(offsets) >= 0 and max(offsets) <= 10
 
 
 def test_several_steps_a_dispatch_equal_single_ones():

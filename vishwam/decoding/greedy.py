@@ -151,7 +151,7 @@ def _begin(
     digits = model.config.digit_token_ids
     B, T = tokens_BT.shape
     context, places = model.context(tokens_BT)
-    x_BTD, caches = model.run_layers_cached(model.embed(tokens_BT), context, None, jnp.int32(0))
+    x_BTD, caches = model.run_layers_cached(model.embed(tokens_BT, places.place_BT), context, None, jnp.int32(0))
     last_B1 = length_B[:, None] - 1
     last_x_B1D = jnp.take_along_axis(x_BTD, last_B1[..., None], axis=1)
     token_B1, done_B = _choose(
@@ -222,7 +222,8 @@ def _advance(
         visible_BS = (slot_S < progress.length_B[:, None]) | of_answer_S
         positions_B1 = progress.length_B[:, None] + progress.step - 1
         context = model.relate(positions_B1, visible_BS[:, None], progress.last, keys, digit_key_BS)
-        x_B1D, caches = model.run_layers_cached(model.embed(token_B1), context, progress.caches, slot)
+        embedded_B1D = model.embed(token_B1, progress.last.place_BT)
+        x_B1D, caches = model.run_layers_cached(embedded_B1D, context, progress.caches, slot)
         said = _Said(progress.tokens_BS, progress.length_B, progress.columns, progress.step)
         next_B1, done_B = _choose(model, x_B1D, progress.done_B, eos_id, said, rules)
         return progress._replace(

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-POSITIONS = ("place", "rope", "none")
+POSITIONS = ("place", "rope", "abacus", "none")
 ACTIVATIONS = ("swiglu", "gelu")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 ROPE_SCALINGS = ("none", "linear", "llama3", "yarn")
@@ -25,7 +25,8 @@ class DecoderConfig:
 
     `vocab_size`, `pad_id` and `digit_token_ids` (the ids of '0' to '9', empty when digits are not single tokens) come
     from the tokeniser. The fields named `place_*` are the ingredients of `MathReasoningLayer`, read only when
-    `position` is 'place'; each can be switched off alone. Those named `rope_*` are read where heads are rotary.
+    `position` is 'place'; each can be switched off alone. Those named `rope_*` are read where heads are rotary, those
+    named `abacus_*` where `position` is 'abacus'.
     Parameters are float32 whatever `compute_dtype` is. Raises ValueError with the field's name when a value makes no
     decoder.
     """
@@ -72,6 +73,8 @@ class DecoderConfig:
     attention: str = "auto"  # by cuDNN's kernel, by matrix products, or by whichever the device and the texts allow
     remat: str = "none"  # what a layer computes again backwards: nothing, all but its matrix products, or everything
     micro_batches: int = 1  # parts of a batch that are trained on one after another, for one step on their mean
+    abacus_places: int = 128  # position 'abacus': places that have an embedding, higher ones share the last's
+    abacus_offset: int = 100  # by so many at most a step of training shifts all places, or high ones were never seen
     loss_chunk: int = 0  # tokens whose logits are held at once in the loss, for large vocabularies; 0: all
 
     def __post_init__(self) -> None:
@@ -125,9 +128,17 @@ class DecoderConfig:
                 left -= heads
             if self.place_window < 0:
                 raise ValueError(f"place_window must be at least 0, not {self.place_window}")
-            # Empty until the tokeniser is known; `Decoder` then insists on them.
-            if self.digit_token_ids and len(self.digit_token_ids) != 10:
-                raise ValueError("position 'place' needs a tokeniser whose ten digits are single tokens")
+        # Empty until the tokeniser is known; `Decoder` then insists on them.
+        if self.knows_places and self.digit_token_ids and len(self.digit_token_ids) != 10:
+            raise ValueError(f"position {self.position!r} needs a tokeniser whose ten digits are single tokens")
+        if self.position == "abacus":
+            if self.abacus_places < 1:
+                raise ValueError(f"abacus_places must be at least 1, not {self.abacus_places}")
+            if not 0 <= self.abacus_offset < self.abacus_places:
+                raise ValueError(
+                    f"abacus_offset must lie from 0 to below abacus_places ({self.abacus_places}), "
+                    f"not {self.abacus_offset}"
+                )
         if not 0 <= self.pad_id < self.vocab_size:
             raise ValueError(f"pad_id {self.pad_id} is outside the vocabulary of {self.vocab_size}")
 
@@ -138,6 +149,11 @@ class DecoderConfig:
     @property
     def head_width(self) -> int:
         return self.head_dim or self.model_dim // self.num_heads
+
+    @property
+    def knows_places(self) -> bool:
+        """Whether positions are those of digits in their numbers."""
+        return self.position in ("place", "abacus")
 
     @property
     def fits_cudnn(self) -> bool:

@@ -24,8 +24,8 @@ class Decoder(nnx.Module):
     """A causal language model over tokens, with RMSNorm before each sublayer."""
 
     def __init__(self, config: DecoderConfig, rngs: nnx.Rngs):
-        if config.position == "place" and len(config.digit_token_ids) != 10:
-            raise ValueError("position 'place' needs a tokeniser whose ten digits are single tokens")
+        if config.knows_places and len(config.digit_token_ids) != 10:
+            raise ValueError(f"position {config.position!r} needs a tokeniser whose ten digits are single tokens")
         if config.attention == "cudnn" and not has_cudnn():
             raise ValueError("attention 'cudnn' needs an NVIDIA GPU, Ampere or later; 'auto' uses it where it is")
 
@@ -39,14 +39,22 @@ class Decoder(nnx.Module):
         scale = config.model_dim**-0.5
         shape = (config.vocab_size, config.model_dim)
         self.embedding = nnx.Param(jax.random.normal(rngs.params(), shape) * scale)
+        if config.position == "abacus":
+            shape = (1 + config.abacus_places, config.model_dim)
+            self.abacus_embedding = nnx.Param(jax.random.normal(rngs.params(), shape) * scale)
         self.layers = stacked(jax.random.split(rngs.params(), config.num_layers))
         self.final_norm = RMSNorm(config.model_dim, config.norm_epsilon)
         if not config.tied_embeddings:
             self.output = Dense(config.model_dim, config.vocab_size, rngs)
         self.config = config
 
-    def embed(self, tokens_BT: jax.Array) -> jax.Array:
+    def embed(self, tokens_BT: jax.Array, place_BT: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
+        """`place_BT` is that of `Places`; `offset` is added to the place of every digit."""
         x_BTD = self.embedding[...][tokens_BT]
+        if self.config.position == "abacus":
+            # Abacus embeddings (McLeish et al. 2024); all that is no digit shares the first.
+            index_BT = jnp.minimum(place_BT + 1 + offset, self.config.abacus_places)
+            x_BTD += self.abacus_embedding[...][jnp.where(place_BT < 0, 0, index_BT)]
         if self.config.scaled_embeddings:
             x_BTD *= self.config.model_dim**0.5
         return x_BTD.astype(self.config.compute_dtype)
@@ -120,10 +128,12 @@ class Decoder(nnx.Module):
             kept.append(keys_values)
         return x_BTD, kept
 
-    def hidden(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
-        """The last layer's output [B, T, D], from which `logits` tells the next token."""
-        context, _ = self.context(tokens_BT, segments_BT)
-        return self.run_layers(self.embed(tokens_BT), context)
+    def hidden(
+        self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None, offset: jax.Array | int = 0
+    ) -> jax.Array:
+        """The last layer's output [B, T, D], from which `logits` tells the next token; `offset` as in `embed`."""
+        context, places = self.context(tokens_BT, segments_BT)
+        return self.run_layers(self.embed(tokens_BT, places.place_BT, offset), context)
 
     def __call__(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
         return self.logits(self.hidden(tokens_BT, segments_BT))

@@ -46,7 +46,9 @@ def learning_rate_at(step: jax.Array, knobs: Knobs) -> jax.Array:
 
 def decays(params: Any) -> Any:
     """True for the leaves that weight decay shrinks: matrices and embeddings, not norms, biases or tables of them."""
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key in ("kernel", "embedding"), params)
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: path[-1].key in ("kernel", "embedding", "abacus_embedding"), params
+    )
 
 
 def make_optimizer(step: jax.Array | int, knobs: Knobs) -> optax.GradientTransformation:

@@ -9,6 +9,7 @@ import optax
 from flax import nnx, struct
 
 from vishwam.model import decoder
+from vishwam.model.config import DecoderConfig
 from vishwam.training.mitigation import penalty
 from vishwam.training.optimizer import Knobs, learning_rate_at, make_optimizer
 
@@ -56,13 +57,16 @@ def _losses(model: decoder.Decoder, x_ND: jax.Array, target_N: jax.Array) -> tup
     return divisor_N - jnp.sum(logits_NV * target_NV, axis=-1), divisor_N
 
 
-def _all_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -> tuple[jax.Array, jax.Array]:
+def _all_losses(
+    graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch, offset: jax.Array | int = 0
+) -> tuple[jax.Array, jax.Array]:
     """`_losses` of every predicted token of a batch, [B, T - 1]; with `loss_chunk`, the logits of only so many tokens
     are ever held, forward or backward.
     """
     segments_BT = batch.get("segments_BT")
     model: decoder.Decoder = nnx.merge(graphdef, params)
-    x_BTD = model.hidden(batch["tokens_BT"][:, :-1], None if segments_BT is None else segments_BT[:, :-1])
+    segments_BT = None if segments_BT is None else segments_BT[:, :-1]
+    x_BTD = model.hidden(batch["tokens_BT"][:, :-1], segments_BT, offset)
     target_BT, _ = _targets(batch)
     x_ND, target_N = x_BTD.reshape(-1, x_BTD.shape[-1]), target_BT.reshape(-1)
     N, chunk = target_N.size, model.config.loss_chunk
@@ -83,6 +87,13 @@ def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -
     return _all_losses(graphdef, params, batch)[0], _targets(batch)[1]
 
 
+def place_offset(config: DecoderConfig, step: jax.Array) -> jax.Array | int:
+    """By how much `step` shifts the places of digits where they are embedded: uniform from 0 to `abacus_offset`."""
+    if config.position != "abacus":
+        return 0
+    return jax.random.randint(jax.random.fold_in(jax.random.key(0), step), (), 0, config.abacus_offset + 1)
+
+
 def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:
     """One step of AdamW on the mean loss over the tokens of answers.
 
@@ -92,9 +103,10 @@ def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: K
     number: the trial has diverged.
     """
     tokens = jnp.sum(_targets(batch)[1])
+    offset = place_offset(nnx.merge(graphdef, state.params).config, state.step)
 
     def objective(params: decoder.Params, part: Batch) -> tuple[jax.Array, jax.Array]:
-        loss_BT, divisor_BT = _all_losses(graphdef, params, part)
+        loss_BT, divisor_BT = _all_losses(graphdef, params, part, offset)
         weight_BT = _targets(part)[1] / jnp.maximum(tokens, 1.0)
         loss = jnp.sum(loss_BT * weight_BT)
         loss_and_more = loss + knobs.z_loss * jnp.sum(jnp.square(divisor_BT) * weight_BT)
