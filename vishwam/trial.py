@@ -40,6 +40,7 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
 
     import jax
 
+    from vishwam.model import pretrained
     from vishwam.monitoring.watch import Watch, device_memory_profile
     from vishwam.tracking import run as tracking
     from vishwam.training import compile_cache, data, loop, memory
@@ -58,6 +59,8 @@ def run(gin_files: Sequence[str], overrides: Sequence[str], connect: Callable[[]
         if continued_by_hand():
             bring_from_elsewhere(tracking.checkpoint_name(run_id, "latest"), folder, say)
         insist_on_same(folder, experiment)
+        if experiment.pretrained and not steps_in(folder):
+            pretrained.insist(experiment.pretrained, loop.model_config(experiment, tokenizer))
         writer = tracking.start(run_id)
         interruption.last_words = writer.last_words
         say(f"trial {run_id}  " + " ".join(f"{name}={value}" for name, value in tracking.swept_knobs().items()))

@@ -15,11 +15,12 @@ from vishwam.server import local
 
 ALLOWED = 1.0  # percent
 CHECKPOINT_BYTES = 16 * 2**20
+PAIRS = 10
 
 
 def run() -> list[dict]:
     task = {"config": {**SMALL_SHAPE, "digit_token_ids": DIGITS}, "length": 50, "batch": 64, "steps": 10}
-    task |= {"checkpoint_bytes": CHECKPOINT_BYTES}
+    task |= {"checkpoint_bytes": CHECKPOINT_BYTES, "pairs": PAIRS}
     with tempfile.TemporaryDirectory() as folder:
         try:
             surroundings = environment(Path(folder)) | MALLOC

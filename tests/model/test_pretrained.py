@@ -142,3 +142,29 @@ def test_what_transformers_does_not_have_is_not_written(config, said, tmp_path):
     with pytest.raises(BadInput, match=said):
         pretrained.save(tmp_path, config, make(config)[1])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_starts_from_weights_of_its_shape_without_the_rows_its_tokeniser_lacks(tmp_path):
+    for name, config in CONFIGS.items():
+        graphdef, params = make(config)
+        pretrained.save(tmp_path / name, config, params)
+        here = dataclasses.replace(config, vocab_size=33, compute_dtype="bfloat16", remat="all", place_heads=1)
+        started = pretrained.start(tmp_path / name, here)
+        tokens = TOKENS % 33
+        of_start = apply(decoder.graph(dataclasses.replace(config, vocab_size=33)), started, tokens)
+        np.testing.assert_allclose(of_start, apply(graphdef, params, tokens)[..., :33], atol=1e-5)
+
+
+def test_weights_of_another_shape_are_refused_with_what_they_have(tmp_path):
+    pretrained.save(tmp_path, LLAMA, make(LLAMA)[1])
+    other = dataclasses.replace(LLAMA, num_layers=5, num_kv_heads=0, rope_factor=3.0)
+    with pytest.raises(BadInput) as refused:
+        pretrained.start(tmp_path, other)
+    assert str(refused.value) == (
+        f"{tmp_path / 'config.json'}: the model there has num_layers = 2 (here 5), num_kv_heads = 2 (here 4); "
+        "set DecoderConfig to the same"
+    )
+    with pytest.raises(BadInput, match="vocab_size is 40, but the tokeniser has 41 tokens"):
+        pretrained.insist(tmp_path, dataclasses.replace(LLAMA, vocab_size=41))
+    with pytest.raises(BadInput, match=r"nowhere/config.json: No such file"):
+        pretrained.insist(tmp_path / "nowhere", LLAMA)

@@ -2,6 +2,7 @@
 transformers wrote (`config.json` and safetensors, in one file or in shards), and written so that it loads them.
 """
 
+import dataclasses
 import difflib
 import json
 import math
@@ -65,6 +66,50 @@ def load(folder: str | Path) -> tuple[DecoderConfig, Params]:
             part[...] = tensor.T if transposed else tensor
         _put(params, path, stacked)
     return config, params
+
+
+# Fields that weights do not decide: how they are computed with, and what only the tokeniser knows.
+_FREE = {"vocab_size", "pad_id", "digit_token_ids"} | {
+    *("compute_dtype", "attention", "remat", "micro_batches", "loss_chunk"),
+}
+
+
+def insist(folder: str | Path, config: DecoderConfig) -> None:
+    """Reads no weights.
+
+    Raises:
+        BadInput: the decoder in `folder` is another than `config`; with what it has where they differ.
+    """
+    file = Path(folder) / "config.json"
+    theirs = read_config(file)
+    unused = set(ROPE_FIELDS.values()) - {ROPE_FIELDS[name] for name in ROPE_USES[theirs.rope_scaling]}
+    names = [field.name for field in dataclasses.fields(config) if not field.name.startswith("place_")]
+    names = [name for name in names if name not in _FREE and name not in unused]
+    resolved = {"num_kv_heads": "kv_heads", "head_dim": "head_width"}  # 0 stands for what another field says
+    there, here = ({name: getattr(one, resolved.get(name, name)) for name in names} for one in (theirs, config))
+    differing = [f"{name} = {value!r} (here {here[name]!r})" for name, value in there.items() if value != here[name]]
+    if differing:
+        raise BadInput(f"{file}: the model there has {', '.join(differing)}; set DecoderConfig to the same")
+    if theirs.vocab_size < config.vocab_size:
+        raise BadInput(
+            f"{file}: vocab_size is {theirs.vocab_size}, but the tokeniser has {config.vocab_size} tokens; take "
+            "the one that lies beside the weights"
+        )
+
+
+def start(folder: str | Path, config: DecoderConfig) -> Params:
+    """The weights in `folder` for training `config` from there; rows of the vocabulary that its tokeniser does not
+    have, which many models are padded with, are left out.
+
+    Raises:
+        BadInput: as `insist` and `load` do.
+    """
+    insist(folder, config)
+    _, params = load(folder)
+    params["embedding"] = params["embedding"][: config.vocab_size]
+    if not config.tied_embeddings:
+        params["output"]["kernel"] = params["output"]["kernel"][:, : config.vocab_size]
+    return params
 
 
 def save(

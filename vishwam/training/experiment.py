@@ -94,7 +94,11 @@ class PackingConfig:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One trial, whole. `model` lacks only what the tokeniser knows (vocabulary, digit tokens)."""
+    """One trial, whole. `model` lacks only what the tokeniser knows (vocabulary, digit tokens).
+
+    pretrained: a folder of Hugging Face with the weights to start from; '' starts from random ones. `model` must be of
+        the same shape, and the tokeniser should be the folder's.
+    """
 
     data: ModularMath | PlantedBias = field(default_factory=ModularMath)
     packing: PackingConfig = field(default_factory=PackingConfig)
@@ -103,6 +107,7 @@ class Experiment:
     knobs: Knobs = field(default_factory=Knobs)
     loop: LoopConfig = field(default_factory=LoopConfig)
     bias: BiasConfig = field(default_factory=BiasConfig)
+    pretrained: str = ""
 
     @property
     def longest_row(self) -> int:

@@ -14,7 +14,7 @@ from data_pipelines.loader import Batch
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.evaluation.exact_match import ExactMatch, pooled
 from vishwam.evaluation.suite import Suite
-from vishwam.model import decoder
+from vishwam.model import decoder, pretrained
 from vishwam.model.flops import peak_flops_per_second, text_lengths, training_flops
 from vishwam.monitoring.watch import Watch
 from vishwam.tracking.metrics import REACHED, SAMPLES
@@ -53,6 +53,8 @@ def train(
     loop = experiment.loop
     config = model_config(experiment, tokenizer)
     graphdef, params = decoder.init(config, jax.random.key(loop.seed))
+    if experiment.pretrained and checkpoints.newest() is None:
+        params = jax.device_put(pretrained.start(experiment.pretrained, config))
     run.summarise({"parameters": sum(leaf.size for leaf in jax.tree.leaves(params))})
     state = init_state(params)
     data = training_data(experiment, tokenizer)
