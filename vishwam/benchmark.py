@@ -1,6 +1,7 @@
 """A stored checkpoint on published benchmarks: of maths and knowledge by lm-evaluation-harness, of bias by ours."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -92,12 +93,15 @@ def run(
 def _names(tasks: str, folder: Path) -> list[str]:
     known = [*BENCHMARKS, *HARNESS]
     if tasks == "all":
-        names = [name for name in known if (folder / name).is_dir()]
-        if not names:
+        present = [name for name in known if (folder / name).is_dir()]
+        if not present:
             raise BadInput(f"--tasks all: {folder} has none of the folders {', '.join(known)}")
-        return names
+        tasks = ",".join(present)
     names = [name.strip() for name in tasks.split(",")]
     if any(name not in BENCHMARKS for name in names):
+        # Read when they are imported: bars for every step of the way, advice to install PyTorch.
+        os.environ.setdefault("TQDM_DISABLE", "1")
+        os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         try:
             from vishwam.evaluation import harness
         except ImportError as error:

@@ -5,7 +5,6 @@ Only what the extra `benchmarks` installs makes this importable, and nothing but
 
 import functools
 import logging
-import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -139,6 +138,8 @@ SVAMP = {
 
 @functools.cache
 def manager() -> TaskManager:
+    # The harness tells at length what it does.
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     return TaskManager(include_path=_FOLDERS, include_defaults=False)
 
 
@@ -215,8 +216,6 @@ def measure(
     """
     asked = benchmarks()[name]
     place = folder / asked.folder
-    # The harness tells at length what it does.
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     specs: list[Any] = []
     for task, read in asked.tasks.items():
@@ -259,7 +258,3 @@ def _harness_config(task: str) -> dict[str, Any]:
 
 def _hold(splits: maths.Splits, **_: Any) -> datasets.DatasetDict:
     return datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in splits.items()})
-
-
-# The hub's client asks the network even for what is in its cache, five times, before it gives up.
-os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "5")
