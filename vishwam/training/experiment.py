@@ -36,6 +36,8 @@ class LoopConfig:
     validation_questions, evaluation_questions: held-out questions a set on these occasions.
     final_questions: the same when the trial is at its end.
     max_answer_tokens: greedy decoding stops there.
+    written_texts, written_tokens, written_ngram: for `Knobs.sequence_unlikelihood` the model writes so many texts of so
+      many tokens a step, and of runs of so many tokens none is to come twice.
     until_exact_match: the trial ends as soon as so large a share of `evaluation_questions` in range is right, which is
         looked at with every validation; `steps` is then the most it gets. 0: it runs all of them.
     """
@@ -52,6 +54,9 @@ class LoopConfig:
     evaluation_questions: int = 64
     final_questions: int = 500
     max_answer_tokens: int = 128
+    written_texts: int = 4
+    written_tokens: int = 32
+    written_ngram: int = 4
     until_exact_match: float = 0.0
 
     def __post_init__(self) -> None:
@@ -120,6 +125,9 @@ class Experiment:
         return self.packing.row_length or min(self.loop.length_buckets)
 
     def __post_init__(self) -> None:
+        if self.knobs.sequence_unlikelihood and self.loop.written_texts % self.model.micro_batches:
+            texts, parts = self.loop.written_texts, self.model.micro_batches
+            raise ValueError(f"written_texts must be a multiple of micro_batches ({parts}), not {texts}")
         if self.knobs.steps not in (Knobs().steps, self.loop.steps):
             raise ValueError(f"Knobs.steps is LoopConfig.steps ({self.loop.steps}), and not to be set to another value")
         if self.loop.batch_size % self.model.micro_batches:

@@ -28,6 +28,7 @@ from .gauge import Gauge
 from .interruption import Interrupted, Interruption
 from .rows import Rows
 from .step import init_state, train_steps
+from .written import writer
 
 
 class Stopped(Exception):
@@ -65,6 +66,7 @@ def train(
         trained_on = metadata.get("tokens", 0)  # Checkpoints of earlier releases do not say.
         say(f"  continuing from step {metadata['step']}")
     step = int(state.step)
+    written = writer(experiment, tokenizer, graphdef)
     knobs = dataclasses.replace(experiment.knobs, steps=loop.steps).on_device()
 
     def check() -> None:
@@ -159,6 +161,7 @@ def train(
             asked = time.perf_counter()
             batches = stack(data, loop.steps_per_dispatch, tokenizer.pad_id)
             waited = time.perf_counter() - asked if rows.device_is_done() else 0.0
+            batches |= written(state.params, batches)
             on_device = jax.device_put(batches)
             gauge.before(train_steps, graphdef, state, on_device, knobs)
             with jax.transfer_guard("disallow"):
