@@ -1,6 +1,8 @@
 """Alerts on courses of memory whose truth is known."""
 
+import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +56,30 @@ def test_what_is_no_leak(what, rss):
 
 def test_growth_needs_evidence():
     assert growth(*course(5, lambda t: 4 * GB + 1e6 * t)) is None
+
+
+COURSES = json.loads(Path(__file__).with_name("courses.json").read_text())
+
+
+@pytest.mark.parametrize("name", COURSES)
+def test_real_trials(name):
+    """[seconds, megabytes, phase] of trials that ran: a leak is told while it runs, and warming up is none."""
+    times = [float(second) for second, _, _ in COURSES[name]]
+    samples = [
+        {"memory/host_rss": 1e6 * used, "memory/phase": phase, "memory/limit": 25 * GB}
+        for _, used, phase in COURSES[name]
+    ]
+    told = [n for n in range(30, len(times), 3) if growth(times[:n], samples[:n])]
+    assert bool(told) == ("leak" in name)
+
+
+def test_what_grows_in_evaluations_alone_is_no_leak():
+    times, samples = course(15, lambda t: 4 * GB + 1e5 * t)
+    for time, sample in zip(times, samples, strict=True):
+        sample["memory/phase"] = 3.0 if time % 300 < 250 else 2.0
+        if sample["memory/phase"] == 2.0:
+            sample["memory/host_rss"] = 4 * GB
+    assert growth(times, samples) is None
 
 
 def test_spikes_do_not_hide_a_leak():

@@ -118,8 +118,8 @@ class Watch:
             when, phase = self._changes.popleft()
             self._run.log_memory({"_timestamp": when, PHASE: PHASES.index(phase)})
         phase = self._phase
-        sample = self._monitor.sample()
-        self._run.log_memory({**sample, PHASE: PHASES.index(phase)})
+        sample = self._monitor.sample() | {PHASE: PHASES.index(phase)}
+        self._run.log_memory(sample)
         self._times.append(at)
         self._samples.append(sample)
         if len(self._samples) > KEPT:
