@@ -33,7 +33,12 @@ from vishwam.tracking.run import api_key
 OPTIONAL = (
     ("bias/", "Bias", "A model that knows nothing scores as unbiased: read these beside the exact match above."),
     ("repetition/", "Repetition", "How much of what a model writes it has written before."),
-    ("benchmark/", "Benchmarks", "Public test sets, from their official files."),
+    (
+        metrics.BENCHMARK,
+        "Benchmarks",
+        "Public test sets, by `vishwam evaluate --tasks`. Dashed is what guessing gets: a bar whose 95% interval holds "
+        "it is at chance.",
+    ),
 )
 KNOWS_NOTHING = (
     "No trial tells sentences from the same words in reverse order: these models know nothing of the language, and "
@@ -332,7 +337,7 @@ def _when_logged(trials: Sequence[sweeps.Trial], grid: Any) -> list[Any]:
             name
             for name in logged
             if name.startswith(prefix)
-            and not name.endswith(("_low", "_high"))
+            and not name.endswith(("_low", "_high", "_chance"))
             and not name.startswith(("bias/signed/", metrics.KNOWS_LANGUAGE))
         ]
         if not names:

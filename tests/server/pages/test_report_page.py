@@ -80,6 +80,36 @@ def test_charts_of_a_report_draw_the_runs_of_the_run_set(site, page, filled):
     until(lambda: min(ink(page, panel("Parallel Coordinates Plot"), COLORS)) > 60)
 
 
+def test_bars_have_their_intervals_and_the_line_of_chance(site, page):
+    world = site.world("benchmarks")
+    for i, name in enumerate(("a", "b")):
+        number = site.call(world.run, name, {})
+        logged = {"benchmark/mmlu": 0.3 + i / 5, "benchmark/gsm8k": 0.1, "benchmark/mmlu_chance": 0.25}
+        site.call(
+            world.log, number, [], **logged, **{"benchmark/mmlu_low": 0.2 + i / 5, "benchmark/mmlu_high": 0.4 + i / 5}
+        )
+    names = ["benchmark/mmlu", "benchmark/gsm8k"]
+    panels = [wr.BarPlot(title="Both", metrics=names), wr.BarPlot(title="One", metrics=names[:1])]
+    open_report(site, page, world, [wr.PanelGrid(runsets=[trials("benchmarks", "")], panels=panels)])
+
+    def lines(place):
+        """[x1, y1, x2, y2] of what stands over the bars, rounded to pixels."""
+        script = """(host) => {
+          const graph = [...host.querySelectorAll("div")].find((one) => one.graph).graph;
+          const all = graph.made?.getZr().storage.getDisplayList() ?? [];
+          return all.filter((one) => one.type === "line" && one.z === 5)
+            .map(({ shape }) => [shape.x1, shape.y1, shape.x2, shape.y2].map(Math.round));
+        }"""
+        page.locator(panel("Bar Chart", place)).scroll_into_view_if_needed()
+        return page.locator(panel("Bar Chart", place)).evaluate(script)
+
+    # Two runs, each with an interval of three strokes and the line of chance, over one of two groups.
+    drawn = until(lambda: len(found := lines(0)) == 8 and found)
+    heights = sorted({line[1] for line in drawn if line[1] == line[3]})
+    assert len(heights) == 4, "of 0.2 to 0.4, of 0.4 to 0.6, and chance"
+    assert len(until(lambda: len(found := lines(1)) == 8 and found)) == 8
+
+
 def test_a_scatter_has_its_running_line_its_trend_and_the_colours_of_its_third_value(site, page):
     world = site.world("front")
     for name, gap, right, loss in [("a", 0.1, 0.5, 1.0), ("b", 0.2, 0.4, 2.0), ("c", 0.3, 0.9, 3.0)]:

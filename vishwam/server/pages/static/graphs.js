@@ -259,13 +259,54 @@ export function scatter(
   });
 }
 
+/**
+ * Over bars that stand `offset` from the middle of their group: intervals as whiskers, chance as a dashed line across
+ * the group. rows: [{low, high, chance}], one a group.
+ */
+function marks(rows, upright, layout, place) {
+  const colour = css("ink");
+  return {
+    type: "custom",
+    silent: true,
+    z: 5,
+    data: rows.map((row, i) => [i, row.low ?? NaN, row.high ?? NaN, row.chance ?? NaN]),
+    encode: upright ? { x: 0, y: [1, 2, 3] } : { y: 0, x: [1, 2, 3] },
+    renderItem: (_, api) => {
+      const [group, low, high, chance] = [0, 1, 2, 3].map((dimension) => api.value(dimension));
+      const at = (value) => api.coord(upright ? [group, value] : [value, group]);
+      const bar = api.barLayout(layout)[place];
+      const line = (from, to, dash) => {
+        const [x1, y1, x2, y2] = upright ? [...from, ...to] : [from[1], from[0], to[1], to[0]];
+        return { type: "line", shape: { x1, y1, x2, y2 }, style: { stroke: colour, lineWidth: 1.2, lineDash: dash } };
+      };
+      // Along the groups first, then along the values, whichever way the bars lie.
+      const point = (value, shift) => {
+        const [x, y] = at(value);
+        return upright ? [x + shift, y] : [y + shift, x];
+      };
+      const children = [];
+      if (isNumber(low) && isNumber(high)) {
+        const half = Math.min(4, bar.width / 4);
+        children.push(line(point(low, bar.offsetCenter), point(high, bar.offsetCenter)));
+        for (const end of [low, high])
+          children.push(line(point(end, bar.offsetCenter - half), point(end, bar.offsetCenter + half)));
+      }
+      if (isNumber(chance)) {
+        const half = (upright ? api.size([1, 0])[0] : api.size([0, 1])[1]) * 0.42;
+        children.push(line(point(chance, -half), point(chance, half), [4, 3]));
+      }
+      return { type: "group", children };
+    },
+  };
+}
+
 const label = (value) => (typeof value === "number" ? tick(value) : value);
 
 const MOST_UPRIGHT = 12;
 
 /**
  * Bars: of several metrics one group each, with one bar a run; of one metric a bar a run, lying down for long names.
- * metrics: [{name, value: run => number}].
+ * metrics: [{name, value: run => number}], and low, high and chance where these are known.
  */
 export function bars(graph, runs, metrics, { vertical = false, low, high, format = number, title } = {}) {
   graph.set(() => {
@@ -313,6 +354,25 @@ export function bars(graph, runs, metrics, { vertical = false, low, high, format
         decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 3], color: "rgba(255,255,255,.35)" },
       }),
     });
+    const around = (run) => (metric) => ({
+      low: metric.low?.(run),
+      high: metric.high?.(run),
+      chance: metric.chance?.(run),
+    });
+    const rows = several
+      ? runs.map((run) => metrics.map(around(run)))
+      : [runs.map((run) => around(run)(metrics[0] ?? {}))];
+    const layout = several
+      ? { count: runs.length, barGap: "12%", barMaxWidth: 34 }
+      : { count: 1, barMaxWidth: 22 };
+    // A figure makes way for the whisker over its bar.
+    const beside = (metric, run) =>
+      isNumber(metric?.high?.(run)) && {
+        label: { ...written, position: upright ? "insideBottom" : "insideLeft", color: css("card") },
+      };
+    const marked = rows
+      .map((row, place) => marks(row, upright, layout, place))
+      .filter(({ data }) => data.some((row) => row.slice(1).some(isNumber)));
     return {
       ...base(),
       grid: { left: 10, right: upright ? 14 : 46, top: upright ? 22 : 6, bottom: 6, containLabel: true },
@@ -323,7 +383,7 @@ export function bars(graph, runs, metrics, { vertical = false, low, high, format
         trigger: "item",
         formatter: (event) => `${event.seriesName}\n${event.name}  ${format(event.value)}`,
       },
-      series: several
+      series: (several
         ? runs.map((run) => ({
             type: "bar",
             name: run.label,
@@ -332,7 +392,7 @@ export function bars(graph, runs, metrics, { vertical = false, low, high, format
             itemStyle: colorOf(run),
             label: written,
             labelLayout: { hideOverlap: true },
-            data: metrics.map((metric) => metric.value(run) ?? null),
+            data: metrics.map((metric) => ({ value: metric.value(run) ?? null, ...beside(metric, run) })),
           }))
         : [
             {
@@ -340,9 +400,14 @@ export function bars(graph, runs, metrics, { vertical = false, low, high, format
               name: metrics[0]?.name ?? title,
               barMaxWidth: 22,
               label: written,
-              data: runs.map((run) => ({ value: metrics[0]?.value(run) ?? null, itemStyle: colorOf(run) })),
+              data: runs.map((run) => ({
+                value: metrics[0]?.value(run) ?? null,
+                itemStyle: colorOf(run),
+                ...beside(metrics[0], run),
+              })),
             },
-          ],
+          ]
+      ).concat(marked),
     };
   });
 }

@@ -113,6 +113,10 @@ class BarChart {
       keys.map((key) => ({
         name: this.config.overrideSeriesTitles?.[key] ?? nameOf(key).slice(prefix.length),
         value: (run) => valueOf(run, key),
+        // Bounds are logged beside a value, and what guessing would get.
+        low: (run) => valueOf(run, `${key}_low`),
+        high: (run) => valueOf(run, `${key}_high`),
+        chance: (run) => valueOf(run, `${key}_chance`),
       })),
       {
         vertical: this.config.vertical,
