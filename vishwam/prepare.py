@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         BadInput: a wrong argument, or a folder that is in use or holds something else.
     """
     from data_pipelines import prepare
+    from data_pipelines.modular_math import ModularMath
     from data_pipelines.modular_math.modular_math_dataset_builder import MathConfig
     from vishwam import config, environment
 
@@ -58,6 +59,11 @@ def run(args: argparse.Namespace) -> int:
     files, overrides = config.split_arguments(args.arguments)
     loaded = config.load(files, overrides)
     experiment = loaded.experiment
+    if not isinstance(experiment.data, ModularMath):
+        kind = type(experiment.data).__name__
+        raise BadInput(
+            f"{files[-1]}: prepare writes questions of ModularMath, and this trains on {kind}, made as it goes"
+        )
     if not args.no_log:
         environment.apply()  # Before the work: what is wrong with W&B shows at once.
     loop = experiment.loop
