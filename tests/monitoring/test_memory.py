@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import psutil
@@ -127,6 +129,26 @@ def test_a_device_that_lacks_everything_leaves_the_host():
     monitor = MemoryMonitor([Device("gpu")], Readings(lost))
     monitor.sample()
     assert monitor.fault is not None and "GPU 3 is lost" in monitor.fault
+
+
+def test_an_allocator_that_hangs_is_told_and_not_waited_for(monkeypatch):
+    class Hanging(Device):
+        free = threading.Event()
+
+        def memory_stats(self):
+            self.free.wait(20)
+            return {"bytes_in_use": 1, "peak_bytes_in_use": 1, "bytes_limit": 2}
+
+    monitor = MemoryMonitor([Hanging("gpu")], Readings(gpu(80, 10, 1)))
+    began = time.monotonic()
+    for _ in range(2):
+        sample = monitor.sample()
+        assert sample["memory/device_used"] == 10 * GIB and "memory/allocator_peak" not in sample
+    assert time.monotonic() - began < 5 and monitor.fault is None
+    monkeypatch.setattr(memory, "HANGS_SECONDS", 0.1)
+    assert monitor.fault is not None and "allocator has not answered" in monitor.fault
+    Hanging.free.set()
+    assert monitor.sample()["memory/allocator_peak"] == 1 and monitor.fault is None
 
 
 def test_the_limit_is_the_gpu_share_that_jax_may_take(monkeypatch):

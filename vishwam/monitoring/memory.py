@@ -7,14 +7,17 @@ statistics on a CPU. What W&B's client measures itself (use, power, temperature 
 
 import importlib.util
 import os
-from collections.abc import Mapping, Sequence
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from vishwam.monitoring import cgroup, driver
-from vishwam.monitoring.driver import Driver
+from vishwam.monitoring.driver import HANGS_SECONDS, Driver
 from vishwam.tracking import metrics as names
 
 
@@ -34,6 +37,7 @@ class MemoryMonitor:
         if nvidia is None and any(device.platform in ("gpu", "cuda") for device in self._devices):
             nvidia = Driver()
         self._nvidia = nvidia
+        self._allocators = Patient(lambda: [stats for stats in map(allocator, self._devices) if stats])
         self._host_limit = host_limit()
         self._latest: list[dict[str, Any]] = []
 
@@ -43,7 +47,12 @@ class MemoryMonitor:
         lost = [str(device["index"]) for device in self._latest if device.get("lost")]
         if lost:
             return f"GPU {', '.join(lost)} is lost: it has fallen off the bus, and only a restart of the machine helps"
-        return self._nvidia.fault if self._nvidia else None
+        if self._nvidia and self._nvidia.fault:
+            return self._nvidia.fault
+        silent = self._allocators.silent_for
+        return (
+            f"JAX's allocator has not answered for {silent:.0f} s: the device hangs" if silent > HANGS_SECONDS else None
+        )
 
     @property
     def throttle_reasons(self) -> list[str]:
@@ -111,7 +120,9 @@ class MemoryMonitor:
 
     def _of_allocator(self, metrics: dict[str, float]) -> list[float]:
         """Adds what JAX's allocator says to `metrics`; returns headrooms by it."""
-        statistics = [stats for stats in map(allocator, self._devices) if stats]
+        if all(device.platform == "cpu" for device in self._devices):
+            return []
+        statistics = self._allocators.ask() or []
         for metric, field in (
             (names.ALLOCATOR_IN_USE, "bytes_in_use"),
             (names.ALLOCATOR_PEAK, "peak_bytes_in_use"),
@@ -133,6 +144,32 @@ class MemoryMonitor:
             for stats in statistics
             if stats.get("bytes_limit") and "peak_bytes_in_use" in stats
         ]
+
+
+class Patient:
+    """Asks, by a thread of its own, somebody who may never answer: a call into a device that hangs does not return."""
+
+    def __init__(self, question: Callable[[], list[dict[str, int]]]):
+        self._question = question
+        self._answers: queue.SimpleQueue[list[dict[str, int]]] = queue.SimpleQueue()
+        self._asked_at: float | None = None
+
+    def ask(self, seconds: float = 0.5) -> list[dict[str, int]] | None:
+        """The answer, if it comes in time; while one is missing nothing is asked anew."""
+        if self._asked_at is None:
+            self._asked_at = time.monotonic()
+            threading.Thread(target=lambda: self._answers.put(self._question()), name="allocator", daemon=True).start()
+        try:
+            answer = self._answers.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        self._asked_at = None
+        return answer
+
+    @property
+    def silent_for(self) -> float:
+        """Seconds since what has not been answered."""
+        return 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
 
 
 def allocator(device: Any) -> dict[str, int]:
