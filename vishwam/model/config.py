@@ -1,6 +1,7 @@
 """What a decoder is made of: the one dataclass that Gin sets and every part of the model reads."""
 
 import dataclasses
+from typing import Any
 
 POSITIONS = ("place", "rope", "abacus", "none")
 ACTIVATIONS = ("swiglu", "gelu")
@@ -9,7 +10,25 @@ ROPE_SCALINGS = ("none", "linear", "llama3", "yarn")
 REMATS = ("none", "products", "all")
 ATTENTIONS = ("auto", "xla", "cudnn")
 
+# What a sweep over ingredients compares: the fields that differ from those that are set. Heads of a kind that is left
+# out see everything instead.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "no end heads": {"place_end_heads": 0},
+    "no above heads": {"place_above_heads": 0},
+    "no symbol heads": {"place_symbol_heads": 0},
+    "no content ordinal": {"place_content_ordinal": False},
+    "no ordinal": {"place_ordinal": False},
+    "no hard mask": {"place_hard_mask": False},
+    "no sink": {"place_sink": False},
+    "flat start": {"place_init": 0.0},
+    "abacus": {"position": "abacus"},
+    "rope": {"position": "rope"},
+    "no positions": {"position": "none"},
+}
+
 CHOICES = {
+    "variant": tuple(VARIANTS),
     "position": POSITIONS,
     "activation": ACTIVATIONS,
     "compute_dtype": COMPUTE_DTYPES,
@@ -69,6 +88,7 @@ class DecoderConfig:
     place_ordinal: bool = True  # a learned bias by how many numbers ago the digit's number stands
     place_content_ordinal: bool = False  # the same for the heads that see more than digits, of any token's ordinal
     place_sink: bool = True  # place heads may attend to nothing, so a missing digit is told from a zero
+    variant: str = "whole"  # of VARIANTS: sets some of these fields anew, as one knob of a sweep
     compute_dtype: str = "float32"
     attention: str = "auto"  # by cuDNN's kernel, by matrix products, or by whichever the device and the texts allow
     remat: str = "none"  # what a layer computes again backwards: nothing, all but its matrix products, or everything
@@ -78,6 +98,8 @@ class DecoderConfig:
     loss_chunk: int = 0  # tokens whose logits are held at once in the loss, for large vocabularies; 0: all
 
     def __post_init__(self) -> None:
+        for name, value in VARIANTS.get(self.variant, {}).items():
+            object.__setattr__(self, name, value)
         for name in (
             "vocab_size",
             "num_layers",
