@@ -13,7 +13,7 @@ from data_pipelines.modular_math.random import Stream
 from data_pipelines.modular_math.values import Value, integer
 
 # Without e, which means Euler's number to many a reader.
-_LETTERS = "abcdfghijklmnopqrstuvwxyz"
+LETTERS = "abcdfghijklmnopqrstuvwxyz"
 
 
 class Context(Stream):
@@ -41,7 +41,7 @@ class Context(Stream):
         """Begins a new candidate with `children` modules besides the one that asks."""
         self._room = longest_question
         self._longest_answer = longest_answer
-        self._letters = _LETTERS
+        self._letters = LETTERS
         self._definitions: list[str] = []
         self.children = children
         self.child_entropy = child_entropy

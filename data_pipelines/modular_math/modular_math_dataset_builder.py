@@ -59,8 +59,13 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         ),
         MathConfig(
             name="words_100k",
-            math=ModularMath(tuple(name for name in registry.names() if name not in registry.saxton())),
+            math=ModularMath(tuple(name for name in registry.names() if name.startswith("words__"))),
             description="Word problems with people and objects.",
+        ),
+        MathConfig(
+            name="chains_100k",
+            math=ModularMath(("chains__add_or_sub",)),
+            description="Sums and differences of which each is an operand of the next.",
         ),
     )
 

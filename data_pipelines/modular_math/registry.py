@@ -173,7 +173,7 @@ def names() -> tuple[str, ...]:
 
 def saxton() -> tuple[str, ...]:
     """The 56 modules of Saxton et al. 2019, sorted."""
-    return tuple(name for name in names() if not name.startswith("words__"))
+    return tuple(name for name in names() if not name.startswith(("words__", "chains__")))
 
 
 def find(name: str) -> Module:

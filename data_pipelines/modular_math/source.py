@@ -2,6 +2,7 @@
 
 import dataclasses
 import operator
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple, SupportsIndex
 
@@ -171,13 +172,20 @@ class ModularMath:
 
     def sets(self, split: str) -> dict[str, QuestionSource]:
         """The sets of a split by name: a module's under its name, of extrapolation under that in Saxton et al.
-        (arithmetic__mul_big) or by length as `50_digits`. May be empty.
+        (arithmetic__mul_big) or by length as `50_digits`, where several modules have such, arithmetic__mul_50_digits.
+        May be empty.
         """
+        named = {
+            name: registry.find(name).extrapolations(settings) if split == "extrapolate" else {name: settings}
+            for name, settings in self._configured().items()
+        }
+        counts = Counter(label for labels in named.values() for label in labels)
         found = {}
-        for name, settings in self._configured().items():
-            named = registry.find(name).extrapolations(settings) if split == "extrapolate" else {name: settings}
-            for label, special in named.items():
-                found[label] = QuestionSource((name,), split, self.seed, {name: special})
+        for name, sets in named.items():
+            for label, special in sets.items():
+                found[f"{name}_{label}" if counts[label] > 1 else label] = QuestionSource(
+                    (name,), split, self.seed, {name: special}
+                )
         return found
 
     def mixture(self, split: str) -> QuestionSource:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from data_pipelines import BadInput
+from data_pipelines.modular_math import lengths
 from data_pipelines.modular_math.composition import NUMBERS, Context, maker
 from data_pipelines.modular_math.registry import Settings, module
 from data_pipelines.modular_math.values import (
@@ -49,8 +49,6 @@ _SUBTRACT_OR_DISTANCE: tuple[str, ...] = (
 )
 # An operand of training has at most 16 digits, one of extrapolation at least 17.
 _TRAIN_DIGITS = 16
-# Python writes no integer of more than 4,300 digits.
-_MOST_DIGITS = 4_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,28 +74,13 @@ class AddOrSub(Settings):
         super().__post_init__()
         self.one_of("operations", ("add", "sub", "both"))
         self.one_of("phrasing", ("saxton", "bare"))
-        if min(self.max_digits, self.exact_digits) < 0:
-            raise BadInput("max_digits and exact_digits cannot be negative")
-        if (self.extrapolate_digits or self.exact_digits) and not self.max_digits:
-            raise BadInput("extrapolate_digits and exact_digits need max_digits")
-        if max(self.max_digits, self.exact_digits, *self.extrapolate_digits) > _MOST_DIGITS:
-            raise BadInput(f"numbers end at {_MOST_DIGITS} digits")
-        for digits in self.extrapolate_digits:
-            if type(digits) is not int or digits <= self.max_digits:
-                raise BadInput(f"extrapolate_digits {digits!r} is not beyond max_digits {self.max_digits}")
+        lengths.check(self)
 
     def limits(self, split: str) -> tuple[int, int]:
         return (1 << 30, 1 << 30) if self.max_digits else super().limits(split)
 
     def extrapolations(self) -> dict[str, Settings] | None:
-        if not self.max_digits:
-            return None
-        if self.exact_digits:
-            return {f"{self.exact_digits}_digits": self} if self.exact_digits > self.max_digits else {}
-        return {
-            f"{digits}_digits": dataclasses.replace(self, exact_digits=digits, extrapolate_digits=())
-            for digits in self.extrapolate_digits
-        }
+        return lengths.extrapolations(self)
 
 
 @module(
@@ -137,19 +120,13 @@ def _operands(context: Context, entropy: int) -> tuple[Value, Value]:
 
 
 def _lengths(context: Context, most: int) -> tuple[int, int]:
-    """The longer operand's length n with weight n, since the short ones are few questions; the other's up to it, half
-    of them equal.
-    """
-    ticket = context.below(most * (most + 1) // 2)
-    longer = 1
-    while ticket >= longer:
-        ticket -= longer
-        longer += 1
+    """The longer operand's, and the other's up to it, half of them equal."""
+    longer = lengths.weighted(context, most)
     return longer, longer if context.below(2) else context.between(1, longer)
 
 
 def _of_length(context: Context, digits: int) -> Value:
-    return integer(context.between(10 ** (digits - 1) if digits > 1 else 0, 10**digits - 1))
+    return integer(lengths.of_length(context, digits))
 
 
 def _longer_than_training(context: Context, entropy: int) -> Value:

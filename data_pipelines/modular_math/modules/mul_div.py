@@ -1,7 +1,11 @@
 """Products and quotients of two numbers: arithmetic__mul, arithmetic__div."""
 
+import dataclasses
+
+from data_pipelines import BadInput
+from data_pipelines.modular_math import lengths
 from data_pipelines.modular_math.composition import FRACTIONS_OR_INTEGERS, Context, maker
-from data_pipelines.modular_math.registry import module
+from data_pipelines.modular_math.registry import Settings, module
 from data_pipelines.modular_math.values import (
     DIGIT,
     POWERS,
@@ -10,6 +14,7 @@ from data_pipelines.modular_math.values import (
     draw_nonzero,
     draw_signed,
     fraction,
+    integer,
     multiply,
 )
 
@@ -41,6 +46,39 @@ def _share(context: Context, entropy: int) -> int:
     return DIGIT + context.below(entropy - 2 * DIGIT + 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Mul(Settings):
+    """Settings of arithmetic__mul.
+
+    Attributes:
+      phrasing: 'saxton', their sentences, or 'bare', "123*4".
+      max_digits: 0 draws sizes as Saxton et al. do; n draws non-negative integers, one factor of 1 to n digits, every
+        length in use, and a short one.
+      factor_digits: with max_digits, the short factor has so many digits at most.
+      extrapolate_digits: with max_digits, one extrapolation set for each, the long factor exactly that long.
+      exact_digits: with max_digits, the long factor has exactly so many digits; 0 leaves its length free.
+    """
+
+    phrasing: str = "saxton"
+    max_digits: int = 0
+    factor_digits: int = 1
+    extrapolate_digits: tuple[int, ...] = ()
+    exact_digits: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.one_of("phrasing", ("saxton", "bare"))
+        lengths.check(self)
+        if not 1 <= self.factor_digits <= (self.max_digits or 1):
+            raise BadInput(f"factor_digits lies from 1 to max_digits ({self.max_digits}), not {self.factor_digits}")
+
+    def limits(self, split: str) -> tuple[int, int]:
+        return (1 << 30, 1 << 30) if self.max_digits else super().limits(split)
+
+    def extrapolations(self) -> dict[str, Settings] | None:
+        return lengths.extrapolations(self)
+
+
 @module(
     "arithmetic__mul",
     train=_TRAIN,
@@ -48,14 +86,29 @@ def _share(context: Context, entropy: int) -> int:
     extrapolate=(10.5, 12),
     beyond=("big", f"the product, its point left out, is above the largest of training, {TRAIN_PRODUCT}"),
     sizes="shared by the factors, each has one digit at least",
+    settings=Mul,
 )
 def mul(context: Context, entropy: int) -> tuple[str, str]:
     """The product of two integers or decimals."""
+    settings = context.settings
     while True:
+        if settings.max_digits:
+            p, q = _by_length(context, settings)
+            break
         share = _share(context, entropy)
         p, q = draw_integer_or_decimal(context, share), draw_integer_or_decimal(context, entropy - share)
         if not context.extrapolates or abs(p.numerator * q.numerator) > TRAIN_PRODUCT:
-            return context.choice(_MULTIPLY).format(p=p.text, q=q.text), multiply(p, q).text
+            break
+    template = "{p}*{q}" if settings.phrasing == "bare" else context.choice(_MULTIPLY)
+    return template.format(p=p.text, q=q.text), multiply(p, q).text
+
+
+def _by_length(context: Context, settings: Mul) -> tuple[Value, Value]:
+    """A long factor and a short one, in either order."""
+    digits = settings.exact_digits or lengths.weighted(context, settings.max_digits)
+    long = integer(lengths.of_length(context, digits))
+    short = integer(lengths.of_length(context, context.between(1, settings.factor_digits)))
+    return (long, short) if context.below(2) else (short, long)
 
 
 @module(
