@@ -19,6 +19,7 @@ from vishwam import state
 CPU_SHAPE = {"vocab_size": 264, "num_layers": 4, "model_dim": 256, "num_heads": 4, "mlp_dim": 688}
 SMALL_SHAPE = {"vocab_size": 264, "num_layers": 2, "model_dim": 64, "num_heads": 4, "mlp_dim": 128}
 DIGITS = list(range(16, 26))
+ROUNDS = 6
 
 # Of GPT-2's and Llama's sizes: what is measured, shape, tokens a row, rows a batch, parts of it.
 GPU_MODELS = [
@@ -90,7 +91,7 @@ def _compare(
     steps = [more.get("steps", 1)] * len(ours) + [1] * len(kinds)
     best = [float("inf")] * len(made)
     with workers(*made) as running:
-        for _ in range(6):
+        for _ in range(ROUNDS):
             for number, worker in enumerate(running):
                 calls = times // steps[number]
                 best[number] = min(best[number], 1000 * worker.work(calls)["cpu_s"] / calls / steps[number])
