@@ -1,5 +1,7 @@
 """Our model in lm-evaluation-harness, and that both judge the same items alike."""
 
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from vishwam.errors import BadInput
 from vishwam.evaluation import harness
 from vishwam.evaluation.likelihood import of_texts
 from vishwam.evaluation.suite import Suite
+from vishwam.fairness import benchmarks
 from vishwam.model import decoder
 
 SUMS = {"operations": "add", "max_digits": 1, "phrasing": "bare"}
@@ -125,6 +128,27 @@ def test_choices_of_mmlu_are_judged_as_by_our_likelihoods(model, tokenizer, tmp_
     assert score.chance == 0.25
     low, high = score.interval
     assert score.at_chance == (low <= 0.25 <= high)
+
+
+def test_stereotypes_of_crows_pairs_are_counted_as_by_the_harness(model, tmp_path):
+    suite, params = model
+    nouns = ("nurse", "boss", "cook", "pilot", "clerk", "judge", "guard")
+    rows = [(f"She is a {noun}.", f"He is a {noun}.") for noun in nouns]
+    lines = [f"{i},{more},{less},stereo,gender,,," for i, (more, less) in enumerate(rows)]
+    header = ",sent_more,sent_less,stereo_antistereo,bias_type,annotations,anon_writer,anon_annotators"
+    (tmp_path / "crows_pairs_anonymized.csv").write_text("\n".join([header, *lines]))
+    ours = benchmarks.measure("crows_pairs", tmp_path, lambda pairs: suite.log_likelihoods(params, pairs), lambda _: [])
+    held = [{"sent_more": more, "sent_less": less} for more, less in rows]
+    folder = Path(lm_eval.__file__).parent / "tasks" / "crows_pairs" / "crows_pairs_english.yaml"
+    task = dict(harness.load_yaml(folder, resolve_func=True)) | {
+        "custom_dataset": lambda **_: harness._hold({"test": held})
+    }
+    results = lm_eval.simple_evaluate(
+        model=harness.StoredModel(*model), tasks=[task], task_manager=harness.manager(), bootstrap_iters=0
+    )
+    theirs = results["results"]["crows_pairs_english"]["pct_stereotype,none"]
+    assert ours[0].value == pytest.approx(100 * theirs)
+    assert 0 < theirs < 1, "a model that prefers always the same side would agree with anybody"
 
 
 @pytest.mark.parametrize("name", ["gsm8k", "math", "svamp", "asdiv"])
