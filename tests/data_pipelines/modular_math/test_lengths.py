@@ -2,11 +2,13 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 
 from data_pipelines import BadInput
 from data_pipelines.modular_math import ModularMath
+from vishwam.config import load
 
 ADD, MUL, CHAINS = "arithmetic__add_or_sub", "arithmetic__mul", "chains__add_or_sub"
 
@@ -107,3 +109,20 @@ def test_chains_extrapolate_by_depth():
 def test_lengths_and_depths_that_do_not_fit_are_named(module, settings, message):
     with pytest.raises(BadInput, match=message):
         one(module, **settings)
+
+
+@pytest.mark.parametrize(
+    ("file", "knob", "sets"),
+    [
+        ("products", "factor_digits=2", ["50_digits", "100_digits"]),
+        ("chains", "definitions=2", ["4_definitions", "6_definitions"]),
+    ],
+)
+def test_a_file_of_questions_behind_an_experiment_takes_the_place_of_its_own(file, knob, sets):
+    """And the experiment's buckets hold what it asks in training."""
+    root = Path(__file__).parents[3] / "gin"
+    experiment = load([root / "ablation.gin", root / f"data/{file}.gin"], [knob]).experiment
+    assert list(experiment.data.sets("extrapolate")) == sets
+    source = experiment.data.train_source()
+    longest = max(len(asked.question) + len(asked.answer) for asked in map(source.__getitem__, range(3000)))
+    assert longest + 4 < min(experiment.loop.length_buckets)
