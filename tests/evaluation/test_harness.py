@@ -133,7 +133,7 @@ def test_choices_of_mmlu_are_judged_as_by_our_likelihoods(model, tokenizer, tmp_
 def test_stereotypes_of_crows_pairs_are_counted_as_by_the_harness(model, tmp_path):
     suite, params = model
     nouns = ("nurse", "boss", "cook", "pilot", "clerk", "judge", "guard")
-    rows = [(f"She is a {noun}.", f"He is a {noun}.") for noun in nouns]
+    rows = [(f"She is a {noun}.", f"He is a {noun}.")[:: 1 if i % 3 else -1] for i, noun in enumerate(nouns)]
     lines = [f"{i},{more},{less},stereo,gender,,," for i, (more, less) in enumerate(rows)]
     header = ",sent_more,sent_less,stereo_antistereo,bias_type,annotations,anon_writer,anon_annotators"
     (tmp_path / "crows_pairs_anonymized.csv").write_text("\n".join([header, *lines]))
