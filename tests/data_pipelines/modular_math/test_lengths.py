@@ -61,13 +61,13 @@ def followed(question):
     *told, asked = re.split(r"(?<=\.) ", question)
     values: dict[str, int] = {}
     for sentence in told:
-        letter, p, sign, q = re.fullmatch(r"Let (\w) = (\w+) ([-+]) (\w+)\.", sentence).groups()
+        ((letter, p, sign, q),) = re.findall(r"^Let (\w) = (\w+) ([-+]) (\w+)\.$", sentence)
         assert letter not in values
         # Each but the first asks for the one before it.
         assert len({p, q} & set(list(values)[-1:])) == bool(values)
         p, q = (values[word] if word in values else ast.literal_eval(word) for word in (p, q))
         values[letter] = p + q if sign == "+" else p - q
-    assert re.fullmatch(r"What is (\w)\?", asked)[1] == letter
+    assert asked == f"What is {letter}?"
     return str(values[letter]), len(told)
 
 
