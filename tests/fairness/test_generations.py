@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from data_pipelines.modular_math import ModularMath
@@ -5,6 +6,7 @@ from data_pipelines.planted_bias import OPENINGS, PlantedBias
 from vishwam.decoding.repetition import Repetition
 from vishwam.fairness import generations, live
 from vishwam.fairness.bias import BiasConfig
+from vishwam.training.examination import repetition_in
 
 
 def by(figures):
@@ -50,3 +52,16 @@ def test_a_corpus_has_openings_of_its_own_and_rules_are_for_them_alone():
     assert asked == [(OPENINGS, 5, Repetition(ngram=3)), (generations.PROMPTS, 7, None)]
     with pytest.raises(ValueError, match="repetition_penalty must be above 0"):
         BiasConfig(repetition_penalty=0.0)
+
+
+def test_repetition_is_measured_in_what_was_written():
+    class Suite:
+        class tokenizer:
+            @staticmethod
+            def encode_batch(texts):
+                return [np.array(list(text.encode())) for text in texts]
+
+    found = repetition_in(["abcdabcd", "xyz"], Suite())
+    assert found["repetition/seq_rep_4_written"] == pytest.approx(1 / 5)
+    assert found["repetition/distinct_1_written"] == pytest.approx(7 / 11)
+    assert repetition_in([], Suite()) == {}
