@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tests.benchmarks._workers import MALLOC, Worker, peer_python, take_turns, workers
+from tests.benchmarks._workers import MALLOC, PEER_PYTHON, Worker, peer_python, take_turns, workers
 from tests.benchmarks.model import CPU_SHAPE, SMALL_SHAPE
 from vishwam.model import decoder, pretrained
 from vishwam.model.config import DecoderConfig
@@ -63,6 +63,8 @@ def _compare(what: str, task: dict[str, Any], device: str, python: str | None) -
         tokens = [task["batch"] * NEW / each for each in seconds]
         compiling = [worker.ready["compile_s"] for worker in running]
         peaks = [worker.end()["peak_mb"] for worker in running]
+    if not python:
+        what += f"; no PyTorch and transformers here: {PEER_PYTHON} may name a Python with both"
     peer = tokens[1] if python else None
     return {
         "what": what,
