@@ -48,7 +48,8 @@ def show(name: str, rows: list[dict]) -> None:
     for row in rows:
         figures = [figure(row[key]) for key in ("ours", "peer", "ratio")]
         table.add_row(row["what"], *figures, row["unit"], *(figure(row.get(key)) for key in more))
-    Console().print(table, "")
+    # Into a file or a pipe whole lines, however long.
+    Console(width=None if sys.stdout.isatty() else 240).print(table, "")
 
 
 def figure(value: float | None) -> str:
