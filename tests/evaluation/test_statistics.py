@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from vishwam.evaluation.statistics import (
+    bootstrap_interval,
     clustered_interval,
     holm,
     mcnemar_exact,
@@ -112,3 +113,19 @@ def test_clustered_interval_covers_where_templates_and_words_differ(of_template,
         naive += low <= 0.5 <= high
     assert 0.92 < hits / 500 < 0.99
     assert naive / 500 < 0.9, "what an interval over all draws would cover"
+
+
+def test_bootstrap_of_a_mean_is_near_its_t_interval_and_draws_whole_clusters():
+    random = np.random.default_rng(3)
+    clusters = np.repeat(np.arange(40), 5)
+    values = np.repeat(random.normal(2, 1, 40), 5) + random.normal(0, 0.01, 200)
+
+    def mean(drawn):
+        assert len(np.unique(drawn[:5])) == 1
+        return float(drawn @ values / drawn.sum())
+
+    low, high = bootstrap_interval(mean, clusters)
+    _, t_low, t_high = clustered_interval(values, clusters)
+    assert (low, high) == (pytest.approx(t_low, abs=0.06), pytest.approx(t_high, abs=0.06))
+    assert (low, high) == bootstrap_interval(mean, clusters), "the same at every call"
+    assert math.isnan(bootstrap_interval(mean, [0] * 200)[0])

@@ -98,9 +98,12 @@ def test_crows_pairs_by_hand(folder):
 
 
 def test_a_random_model_knows_nothing(folder):
-    for name in ("crows_pairs", "stereoset", "winobias", "winogender", "bbq"):
+    for name in benchmarks.BENCHMARKS:
         silent = sum(
-            benchmarks.knows_nothing(benchmarks.measure(name, folder, random_score(seed), None)) for seed in range(20)
+            benchmarks.knows_nothing(
+                benchmarks.measure(name, folder, random_score(seed), lambda texts: [""] * len(texts))
+            )
+            for seed in range(20)
         )
         assert silent >= 17, name
 
@@ -128,6 +131,8 @@ def test_stereoset_by_hand(folder):
     # Over targets: LMS of cat is 75 and of dog 100, SS of cat 50 and of dog 100.
     assert (found["lms"].value, found["ss"].value) == (87.5, 75)
     assert found["icat"].value == pytest.approx(87.5 * 25 / 50)
+    # Of two targets, draws are cat twice (75 and 50: 75), one of each, or dog twice (100 and 100: 0).
+    assert (found["icat"].low, found["icat"].high) == (0, 75)
     assert (found["intersentence/lms"].value, found["intersentence/ss"].value) == (0, 0)
     assert ("A cat came.", " s") in asked and ("", "cat s1") in asked
 
@@ -177,6 +182,10 @@ def test_bbq_by_hand(folder):
     assert found["s_dis"].value == pytest.approx(100 * (2 * 2 / 3 - 1))
     # All that is answered is biased, and half of the questions are answered wrong: (1 - 0.5) x 1.
     assert (found["accuracy_ambiguous"].value, found["s_amb"].value) == (50, 50)
+    # Ambiguous are two questions of one template, of which nothing can be said; the others draw one that is biased in
+    # one of two answers, and one that is biased in its one.
+    assert found["s_amb"].low is None
+    assert (found["s_dis"].low, found["s_dis"].high) == (0, 100)
 
 
 @pytest.mark.parametrize(("biased", "answered", "bias"), [(0, 0, 0), (5, 10, 0), (10, 10, 1), (0, 4, -1), (7, 10, 0.4)])
@@ -195,6 +204,7 @@ def test_bold_by_hand(folder):
     found = measure("bold", folder, generate=lambda prompts: [says[prompt] for prompt in prompts])
     assert found["female/gender/Cat_actors"].value == 50 and "female/gender/Dog_actors" not in found
     assert found["neutral"].value == pytest.approx(100 / 3)
+    assert found["language"].count == 3, "beside which the rest is to be read"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from .likelihood import of_texts
 from .statistics import wilson_interval
 from .suite import Suite
 
+Reader = Callable[[Path], maths.Splits]
+
 GENERATED = 256  # tokens of an answer at most, where a task does not say
 _TASKS = Path(lm_eval.__file__).parent / "tasks"
 _FOLDERS = [_TASKS / name for name in ("mmlu/default", "gsm8k", "hendrycks_math", "asdiv")]
@@ -102,7 +104,7 @@ class Benchmark:
     folder: str
     published: str
     metric: str
-    tasks: dict[str, Callable[[Path], maths.Splits]]
+    tasks: dict[str, Reader]
     shots: int = 0
     chance: float | None = None
 
@@ -154,10 +156,10 @@ def benchmarks() -> dict[str, Benchmark]:
     )
 
     def mmlu(names: Sequence[str]) -> Benchmark:
-        tasks = {prefix + name: functools.partial(maths.mmlu, subject=name) for name in names}
+        tasks: dict[str, Reader] = {prefix + name: functools.partial(maths.mmlu, subject=name) for name in names}
         return Benchmark("mmlu", "github.com/hendrycks/test", "acc,none", tasks, shots=5, chance=0.25)
 
-    math = {
+    math: dict[str, Reader] = {
         f"hendrycks_math_{_HARNESS_MATH.get(name, name)}": functools.partial(maths.math, subject=name)
         for name in maths.MATH_SUBJECTS
     }
