@@ -83,12 +83,14 @@ def table(trials: Sequence[Trial]) -> str:
     if not trials:
         return "no trial has begun"
     knobs = list(dict.fromkeys(name for trial in trials for name in trial.knobs))
-    head = [*knobs, "interpolate", "extrapolate", VALIDATION_LOSS, "time", ""]
+    # Not all data can be asked beyond the range of training.
+    scores = [name for name in SCORES if name == INTERPOLATE or any(name in trial.summary for trial in trials)]
+    head = [*knobs, *(name.partition("/")[0] for name in scores), VALIDATION_LOSS, "time", ""]
     rows = [
         [
             *(str(trial.knobs.get(name, "")) for name in knobs),
-            *(_percent(trial.summary, name) for name in SCORES),
-            f"{_number(trial.summary, VALIDATION_LOSS, float('nan')):.4f}",
+            *(_percent(trial.summary, name) for name in scores),
+            f"{_number(trial.summary, VALIDATION_LOSS, float('nan')):.4f}".replace("nan", "-"),
             f"{trial.seconds:.0f} s",
             _ending(trial),
         ]
