@@ -63,6 +63,8 @@ def run(
         if name not in BENCHMARKS:
             from vishwam.evaluation import harness
 
+            if not (folder / harness.benchmarks()[name].folder).is_dir():
+                say(f"  no {folder / harness.benchmarks()[name].folder}: asking the Hugging Face hub for it")
             scores.append(harness.measure(name, folder, suite, params, shots, limit))
             continue
         bias[name] = measure(

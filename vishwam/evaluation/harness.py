@@ -140,8 +140,9 @@ SVAMP = {
 
 @functools.cache
 def manager() -> TaskManager:
-    # The harness tells at length what it does.
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    # They tell at length what they do, and every attempt to reach the hub.
+    for name in ("lm_eval", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return TaskManager(include_path=_FOLDERS, include_defaults=False)
 
 
