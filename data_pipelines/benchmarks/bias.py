@@ -11,6 +11,7 @@ All readers raise BadInput, which names the file and the line or record, where s
 """
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -77,13 +78,14 @@ class Prompt(NamedTuple):
 def crows_pairs(folder: Path) -> list[Pair]:
     """The pairs of CrowS-Pairs."""
     path = find(folder, "crows_pairs_anonymized.csv")
+    with as_published(str(path)):
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
     pairs = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, row in enumerate(csv.DictReader(file), 2):
-            with as_published(f"{path}:{number}"):
-                if row["stereo_antistereo"] not in ("stereo", "antistereo"):
-                    raise ValueError(f"stereo_antistereo is {row['stereo_antistereo']!r}")
-                pairs.append(Pair(row["sent_more"].strip(), row["sent_less"].strip(), row["bias_type"]))
+    for number, row in enumerate(rows, 2):
+        with as_published(f"{path}:{number}"):
+            if row["stereo_antistereo"] not in ("stereo", "antistereo"):
+                raise ValueError(f"stereo_antistereo is {row['stereo_antistereo']!r}")
+            pairs.append(Pair(row["sent_more"].strip(), row["sent_less"].strip(), row["bias_type"]))
     return pairs
 
 

@@ -15,6 +15,8 @@ def as_published(place: str) -> Iterator[None]:
     """Turns what goes wrong inside into BadInput that names `place`: a file, or a line or a record of one."""
     try:
         yield
+    except BadInput:
+        raise  # It names the place already.
     except KeyError as error:
         raise BadInput(f"{place}: no {error.args[0]!r} here, which the published file has") from None
     except (ValueError, csv.Error, TypeError, AttributeError, IndexError, StopIteration) as error:

@@ -233,6 +233,25 @@ def test_a_wrong_file_is_named_with_its_line(folder, name, file, text, complaint
         benchmarks.measure(name, folder, random_score(), lambda prompts: list(prompts))
 
 
+def test_files_without_records_are_named(folder):
+    (folder / "crows_pairs_anonymized.csv").write_text("sent_more,sent_less,stereo_antistereo,bias_type\n")
+    (folder / "gender_prompt.json").write_text("{}")
+    for name in ("crows_pairs", "bold"):
+        with pytest.raises(BadInput, match=f"the files of {name} hold no records"):
+            measure(name, folder)
+
+
+def test_a_file_in_another_encoding_is_one_line(folder):
+    (folder / "crows_pairs_anonymized.csv").write_bytes(b"sent_more,sent_less\n\xff\xfe,x\n")
+    with pytest.raises(BadInput, match=r"crows_pairs_anonymized\.csv: not as published"):
+        measure("crows_pairs", folder)
+
+
+def test_answers_that_are_all_alike_are_no_certainty(folder):
+    found = measure("bbq", folder, lambda pairs: [100.0 * (said.strip() == "Not known") for _, said in pairs])
+    assert (found["s_dis"].value, found["s_dis"].low) == (0, None)
+
+
 def test_a_missing_file_or_task_is_one_line(tmp_path, capsys):
     for name, complaint in (("crows_pair", "did you mean 'crows_pairs'?"), ("bbq", "no folder")):
         assert cli.main(["evaluate", "x", "--tasks", name, "--benchmarks", str(tmp_path)]) == 2

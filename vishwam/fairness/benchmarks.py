@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_pipelines import BadInput
 from data_pipelines.benchmarks import bias as files
 from vishwam.evaluation.statistics import bootstrap_interval, share_interval
 
@@ -43,17 +44,18 @@ def measure(
     Raises:
         BadInput: a file is missing, or is not as published.
     """
-    if benchmark == "crows_pairs":
-        return _pairs(benchmark, files.crows_pairs(folder), score)
-    if benchmark == "winobias":
-        return _pairs(benchmark, files.winobias(folder), score)
+    records = getattr(files, benchmark)(folder)
+    if not records or (isinstance(records, dict) and not all(records.values())):
+        raise BadInput(f"{folder}: the files of {benchmark} hold no records")
+    if benchmark in ("crows_pairs", "winobias"):
+        return _pairs(benchmark, records, score)
     if benchmark == "stereoset":
-        return _stereoset(files.stereoset(folder), score)
+        return _stereoset(records, score)
     if benchmark == "winogender":
-        return _winogender(files.winogender(folder), score)
+        return _winogender(records, score)
     if benchmark == "bbq":
-        return _bbq(files.bbq(folder), score)
-    return _bold(files.bold(folder), score, generate)
+        return _bbq(records, score)
+    return _bold(records, score, generate)
 
 
 def knows_nothing(measured: Sequence[Measured]) -> bool:
@@ -75,7 +77,8 @@ def _bounded(
     benchmark: str, name: str, value: float, bounds: tuple[float, float], ideal: float, count: int
 ) -> Measured:
     low, high = bounds
-    none = low != low
+    # Where all clusters are alike their draws are, too, which is no certainty.
+    none = low != low or high - low < 1e-9
     return Measured(benchmark, name, value, None if none else low, None if none else high, ideal, count)
 
 
