@@ -51,6 +51,7 @@ def without_cache(graphdef, params, prompts, lengths, new, eos_id):
         ("rope", {}),
         ("abacus", {"abacus_places": 8, "abacus_offset": 5}),
         ("none", {}),
+        ("place", {"loops": 3, "loops_random": True}),
     ],
 )
 def test_decoding_with_a_cache_says_what_the_whole_text_says(position, change):

@@ -39,6 +39,7 @@ VARIANTS = {
     "place with shared keys": dataclasses.replace(SMALL, num_kv_heads=2, place_rope=True, scaled_embeddings=False),
     "one head of keys, wide": dataclasses.replace(SMALL, position="none", num_kv_heads=1, head_dim=10),
     "biases": dataclasses.replace(SMALL, qkv_bias=True, out_bias=True, mlp_bias=True, tied_embeddings=False),
+    "three loops": dataclasses.replace(SMALL, loops=3, loops_random=True),
     "slower turns": dataclasses.replace(SMALL, position="rope", rope_scaling="linear", rope_factor=4.0),
 }
 
@@ -72,7 +73,11 @@ class NumPyDecoder:
             x = x + self.params["abacus_embedding"][[min(p + 1, self.config.abacus_places) for p in place]]
         if self.config.scaled_embeddings:
             x = x * np.sqrt(self.config.model_dim)
-        for number in range(self.config.num_layers):
+        embedded = x
+        for run in range(self.config.num_layers * self.config.loops):
+            number = run % self.config.num_layers
+            if run and not number:
+                x = x + embedded
             layer = jax.tree.map(lambda leaf, number=number: leaf[number], self.params["layers"])
             x = x + self.attention(layer["attention"], self.norm(layer["attention_norm"], x), tokens)
             x = x + self.mlp(layer["mlp"], self.norm(layer["mlp_norm"], x))
@@ -271,6 +276,7 @@ def test_place_needs_digits(position):
         ({"place_heads": 5}, "place_heads"),
         ({"digit_token_ids": (3, 4)}, "digits"),
         ({"num_layers": 0}, "num_layers"),
+        ({"loops": 0}, "loops"),
         ({"pad_id": 20}, "pad_id"),
         ({"num_kv_heads": 3}, "num_kv_heads 3"),
         ({"num_kv_heads": 1, "place_rope": True}, "num_kv_heads 1"),

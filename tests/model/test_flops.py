@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -13,6 +15,11 @@ def test_flops_worked_by_hand():
     )
     # A layer: 4 x 8 x 8 for attention's kernels, 3 x 8 x 16 for SwiGLU's; the tied output: 8 x 100.
     assert flops_per_token(config, length=5) == 6 * (3 * (256 + 384) + 800) + 12 * 3 * 8 * 5
+    # Three loops are nine layers; by lot, one to three of them are six.
+    looped = dataclasses.replace(config, loops=3)
+    assert flops_per_token(looped, length=5) == 6 * (9 * (256 + 384) + 800) + 12 * 9 * 8 * 5
+    by_lot = dataclasses.replace(looped, loops_random=True)
+    assert flops_per_token(by_lot, length=5) == 6 * (6 * (256 + 384) + 800) + 12 * 6 * 8 * 5
 
 
 def test_a_text_costs_the_same_packed_padded_or_alone():

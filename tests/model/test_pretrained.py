@@ -134,6 +134,7 @@ def test_missing_and_broken_files_are_named(tmp_path):
     [
         (SMALL, "position 'place'"),
         (dataclasses.replace(LLAMA, activation="gelu"), "activation 'gelu'"),
+        (dataclasses.replace(LLAMA, loops=2), "loops 2"),
         (dataclasses.replace(LLAMA, out_bias=True), "out_bias"),
         (dataclasses.replace(LLAMA, qk_norm=True, mlp_bias=True), "qk_norm, mlp_bias"),
     ],

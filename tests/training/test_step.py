@@ -12,7 +12,7 @@ import pytest
 from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
 from vishwam.training.optimizer import Knobs, decays, learning_rate_at, make_optimizer
-from vishwam.training.step import evaluation_step, init_state, place_offset, token_losses, train_steps
+from vishwam.training.step import draw, evaluation_step, init_state, token_losses, train_steps
 
 CONFIG = DecoderConfig(
     vocab_size=16, digit_token_ids=tuple(range(3, 13)), num_layers=2, model_dim=16, num_heads=4, mlp_dim=16
@@ -234,9 +234,28 @@ def test_places_are_embedded_at_an_offset_that_each_step_draws():
         after, _ = train_steps(graphdef, state, batches, dataclasses.replace(KNOBS, steps=100, weight_decay=0.0))
         moved = np.flatnonzero((np.asarray(after.params["abacus_embedding"]) != before).any(axis=1)).tolist()
         first = moved[1]
-        assert moved == [0, first, first + 1, first + 2] and first == 1 + place_offset(config, jnp.int32(step))
+        assert moved == [0, first, first + 1, first + 2] and first == 1 + draw(config, jnp.int32(step)).offset
         offsets.add(first - 1)
     assert len(offsets) > 4 and min(offsets) >= 0 and max(offsets) <= 10
+
+
+def test_a_step_goes_through_the_layers_as_often_as_its_lot_says():
+    config = dataclasses.replace(CONFIG, loops=3, loops_random=True)
+    graphdef, params = decoder.init(config, jax.random.key(0))
+    batches = some_batches(1)
+    expected = {}
+    for loops in (1, 2, 3):
+        fixed = decoder.graph(dataclasses.replace(config, loops=loops, loops_random=False))
+        loss_BT, mask_BT = token_losses(fixed, params, first(batches))
+        expected[loops] = float(jnp.sum(loss_BT * mask_BT) / jnp.sum(mask_BT))
+    assert len(set(expected.values())) == 3
+    drawn = []
+    for step in range(12):
+        state = init_state(jax.tree.map(jnp.copy, params)).replace(step=jnp.int32(step))
+        _, metrics = train_steps(graphdef, state, batches, dataclasses.replace(KNOBS, steps=100))
+        drawn.append(int(draw(config, jnp.int32(step)).loops))
+        np.testing.assert_allclose(metrics["loss"][0], expected[drawn[-1]], rtol=1e-5)
+    assert set(drawn) == {1, 2, 3}
 
 
 def test_several_steps_a_dispatch_equal_single_ones():

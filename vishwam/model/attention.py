@@ -114,7 +114,7 @@ class Attention(nnx.Module):
         self.query = Dense(width, config.num_heads * config.head_width, rngs, bias=bias)
         self.key = Dense(width, config.kv_heads * config.head_width, rngs, bias=bias)
         self.value = Dense(width, config.kv_heads * config.head_width, rngs, bias=bias)
-        scale = (2 * config.num_layers) ** -0.5
+        scale = (2 * config.depth) ** -0.5
         self.out = Dense(config.num_heads * config.head_width, width, rngs, scale=scale, bias=config.out_bias)
         if config.qk_norm:
             self.query_norm = RMSNorm(config.head_width, config.norm_epsilon)

@@ -54,6 +54,10 @@ class DecoderConfig:
     pad_id: int = 0
     digit_token_ids: tuple[int, ...] = ()
     num_layers: int = 2
+    loops: int = (
+        1  # times that a text goes through the layers, its embeddings added again before each (input injection)
+    )
+    loops_random: bool = False  # a step of training goes through them 1 to `loops` times, each equally often
     model_dim: int = 64
     num_heads: int = 4
     num_kv_heads: int = 0  # heads of keys and values, each shared by as many queries' (Ainslie 2023); 0: num_heads
@@ -103,6 +107,7 @@ class DecoderConfig:
         for name in (
             "vocab_size",
             "num_layers",
+            "loops",
             "model_dim",
             "num_heads",
             "mlp_dim",
@@ -171,6 +176,11 @@ class DecoderConfig:
     @property
     def head_width(self) -> int:
         return self.head_dim or self.model_dim // self.num_heads
+
+    @property
+    def depth(self) -> int:
+        """How many layers a text goes through."""
+        return self.num_layers * self.loops
 
     @property
     def knows_places(self) -> bool:

@@ -1,6 +1,6 @@
 """The decoder: embedding, stacked layers, output; split once into a graph definition and a pure tree of arrays."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,16 @@ from vishwam.model.rope import rotation
 WRITTEN_OUT = 16
 
 Params = dict[str, Any]  # nested dictionaries of arrays; those under "layers" carry a leading axis L
+
+
+class Drawn(NamedTuple):
+    """What a step of training draws by lot; by default what holds everywhere else."""
+
+    offset: jax.Array | int = 0  # added to the place of every digit where it is embedded
+    loops: jax.Array | None = None  # times through the layers; None is all of them
+
+
+EVALUATED = Drawn()
 
 
 class Decoder(nnx.Module):
@@ -49,7 +59,7 @@ class Decoder(nnx.Module):
         self.config = config
 
     def embed(self, tokens_BT: jax.Array, place_BT: jax.Array, offset: jax.Array | int = 0) -> jax.Array:
-        """`place_BT` is that of `Places`; `offset` is added to the place of every digit."""
+        """`place_BT` is that of `Places`; `offset` as in `Drawn`."""
         x_BTD = self.embedding[...][tokens_BT]
         if self.config.position == "abacus":
             # Abacus embeddings (McLeish et al. 2024); all that is no digit shares the first.
@@ -97,10 +107,10 @@ class Decoder(nnx.Module):
         by_place = self.config.position == "place"
         return Context(turned, visible_BTS, relate(queries, keys, digit_key_BS) if by_place else None)
 
-    def run_layers(self, x_BTD: jax.Array, context: Context) -> jax.Array:
-        """All layers over whole texts."""
+    def run_layers(self, x_BTD: jax.Array, context: Context, loops: jax.Array | None = None) -> jax.Array:
+        """All layers over whole texts, `loops` times."""
         graphdef, stacked = nnx.split(self.layers)
-        scanned = self.config.num_layers > WRITTEN_OUT or self.config.remat != "none"
+        scanned = self.config.depth > WRITTEN_OUT or self.config.remat != "none"
 
         def one(x_BTD: jax.Array, layer: Any) -> tuple[jax.Array, None]:
             return nnx.merge(graphdef, layer)(x_BTD, context)[0], None
@@ -109,31 +119,44 @@ class Decoder(nnx.Module):
             kept = jax.checkpoint_policies
             policy = kept.dots_with_no_batch_dims_saveable if self.config.remat == "products" else kept.nothing_saveable
             one = jax.checkpoint(one, policy=policy, prevent_cse=False)  # a scan needs no guard against merging
-        if scanned:
-            return jax.lax.scan(one, x_BTD, stacked)[0]
-        for number in range(self.config.num_layers):
-            x_BTD, _ = one(x_BTD, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))
+
+        def once(x_BTD: jax.Array) -> jax.Array:
+            if scanned:
+                return jax.lax.scan(one, x_BTD, stacked)[0]
+            for number in range(self.config.num_layers):
+                x_BTD, _ = one(x_BTD, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))
+            return x_BTD
+
+        embedded_BTD = x_BTD
+        x_BTD = once(x_BTD)
+        for loop in range(1, self.config.loops):
+            if loops is None:
+                x_BTD = once(x_BTD + embedded_BTD)
+            else:  # Loops that are not wanted are not computed, either.
+                x_BTD = jax.lax.cond(loop < loops, lambda x: once(x + embedded_BTD), lambda x: x, x_BTD)
         return x_BTD
 
     def run_layers_cached(
         self, x_BTD: jax.Array, context: Context, caches: list[KeysValues] | None, slot: jax.Array
     ) -> tuple[jax.Array, list[KeysValues]]:
-        """All layers, keeping each one's keys and values; the first call, over the prompts, has no caches yet."""
+        """All layers and loops, with the keys and values of each; the first call, over the prompts, is given none."""
         graphdef, stacked = nnx.split(self.layers)
-        kept = []
-        for number in range(self.config.num_layers):
+        kept: list[KeysValues] = []
+        embedded_BTD = x_BTD
+        for run in range(self.config.depth):
+            loop, number = divmod(run, self.config.num_layers)
+            if loop and not number:
+                x_BTD = x_BTD + embedded_BTD
             layer = nnx.merge(graphdef, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))
-            cache = None if caches is None else Cache(caches[number], slot)
+            cache = None if caches is None else Cache(caches[run], slot)
             x_BTD, keys_values = layer(x_BTD, context, cache)
             kept.append(keys_values)
         return x_BTD, kept
 
-    def hidden(
-        self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None, offset: jax.Array | int = 0
-    ) -> jax.Array:
-        """The last layer's output [B, T, D], from which `logits` tells the next token; `offset` as in `embed`."""
+    def hidden(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None, drawn: Drawn = EVALUATED) -> jax.Array:
+        """The last layer's output [B, T, D], from which `logits` tells the next token."""
         context, places = self.context(tokens_BT, segments_BT)
-        return self.run_layers(self.embed(tokens_BT, places.place_BT, offset), context)
+        return self.run_layers(self.embed(tokens_BT, places.place_BT, drawn.offset), context, drawn.loops)
 
     def __call__(self, tokens_BT: jax.Array, segments_BT: jax.Array | None = None) -> jax.Array:
         return self.logits(self.hidden(tokens_BT, segments_BT))

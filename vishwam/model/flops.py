@@ -35,14 +35,16 @@ def flops_per_token(config: DecoderConfig, length: int) -> float:
     """Floating-point operations of training on one token of a text of `length` tokens, forward and backward.
 
     Counted as in PaLM (Chowdhery et al. 2022, appendix B): 6 for each parameter of a matrix product, the output's
-    included, and 12 L H K T for the products of attention, masked or not. What is computed twice counts once.
+    included, and 12 L H K T for the products of attention, masked or not. What is computed again backwards counts once;
+    of loops by lot, as many as there are on average.
     """
     mlp_matrices = 3 if config.activation == "swiglu" else 2
     heads_width = config.num_heads * config.head_width
     attention = 2 * heads_width + 2 * config.kv_heads * config.head_width
     per_layer = config.model_dim * (attention + mlp_matrices * config.mlp_dim)
-    products = config.num_layers * per_layer + config.model_dim * config.vocab_size
-    return 6.0 * products + 12.0 * config.num_layers * heads_width * length
+    layers = config.num_layers * ((1 + config.loops) / 2 if config.loops_random else config.loops)
+    products = layers * per_layer + config.model_dim * config.vocab_size
+    return 6.0 * products + 12.0 * layers * heads_width * length
 
 
 def training_flops(config: DecoderConfig, length_N: np.ndarray) -> float:

@@ -64,7 +64,7 @@ class Mlp(nnx.Module):
         if config.activation == "swiglu":
             self.gate = Dense(width, hidden, rngs, bias=bias)
         self.up = Dense(width, hidden, rngs, bias=bias)
-        self.down = Dense(hidden, width, rngs, scale=(2 * config.num_layers) ** -0.5, bias=bias)
+        self.down = Dense(hidden, width, rngs, scale=(2 * config.depth) ** -0.5, bias=bias)
         self.gated = config.activation == "swiglu"
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:

@@ -216,6 +216,8 @@ def write_config(config: DecoderConfig, eos_id: int | None, dtype: str) -> dict[
         raise BadInput(f"position {config.position!r} is in no family that transformers loads; 'rope' is")
     if config.activation != "swiglu":
         raise BadInput(f"activation {config.activation!r} is in no family that transformers loads; 'swiglu' is")
+    if config.loops > 1:
+        raise BadInput(f"loops {config.loops} is in no family that transformers loads; 1 is")
     if config.qk_norm:
         architecture, fits = "Qwen3ForCausalLM", config.qkv_bias == config.out_bias and not config.mlp_bias
     elif config.qkv_bias == config.out_bias:

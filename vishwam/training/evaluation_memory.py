@@ -55,7 +55,7 @@ def estimate(config: DecoderConfig, parameters: int, asked: Asked) -> int:
     tokens = min(config.loss_chunk or rows * asked.row, rows * asked.row)
     loss = max(loss, 2 * tokens * config.vocab_size + rows * asked.row * config.model_dim)
     slots = asked.question + asked.answer
-    cache = 2 * config.num_layers * rows * config.kv_heads * config.head_width * slots
+    cache = 2 * config.depth * rows * config.kv_heads * config.head_width * slots
     # Decoding unrolls the layers, and takes each one's parameters out of the stack.
     taken = max(0, parameters - config.vocab_size * config.model_dim) // config.num_layers
     # While it grows it is there twice; and the questions are read when it holds no answers yet.

@@ -46,10 +46,10 @@ def estimate(config: decoder.DecoderConfig, parameters: int, batch_size: int, le
         + PER_LAYER_HIDDEN * config.mlp_dim
         + int(attention * config.num_heads * length)
     )
-    whole = int(layer * (LOOPED if config.num_layers > decoder.WRITTEN_OUT else 1))
+    whole = int(layer * (LOOPED if config.depth > decoder.WRITTEN_OUT else 1))
     # What is computed again is there for one layer at a time; the others keep their input or their products.
     kept = {"none": whole, "products": 5 * config.model_dim + 2 * config.mlp_dim, "all": config.model_dim}[config.remat]
-    token = layer + (config.num_layers - 1) * kept + ONCE_WIDTH * config.model_dim
+    token = layer + (config.depth - 1) * kept + ONCE_WIDTH * config.model_dim
     logits = ONCE_VOCABULARY * config.vocab_size
     parts = config.micro_batches
     copies = COPIES + (parts > 1)  # the sum of gradients

@@ -58,7 +58,7 @@ def _losses(model: decoder.Decoder, x_ND: jax.Array, target_N: jax.Array) -> tup
 
 
 def _all_losses(
-    graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch, offset: jax.Array | int = 0
+    graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch, drawn: decoder.Drawn = decoder.EVALUATED
 ) -> tuple[jax.Array, jax.Array]:
     """`_losses` of every predicted token of a batch, [B, T - 1]; with `loss_chunk`, the logits of only so many tokens
     are ever held, forward or backward.
@@ -66,7 +66,7 @@ def _all_losses(
     segments_BT = batch.get("segments_BT")
     model: decoder.Decoder = nnx.merge(graphdef, params)
     segments_BT = None if segments_BT is None else segments_BT[:, :-1]
-    x_BTD = model.hidden(batch["tokens_BT"][:, :-1], segments_BT, offset)
+    x_BTD = model.hidden(batch["tokens_BT"][:, :-1], segments_BT, drawn)
     target_BT, _ = _targets(batch)
     x_ND, target_N = x_BTD.reshape(-1, x_BTD.shape[-1]), target_BT.reshape(-1)
     N, chunk = target_N.size, model.config.loss_chunk
@@ -87,11 +87,17 @@ def token_losses(graphdef: nnx.GraphDef, params: decoder.Params, batch: Batch) -
     return _all_losses(graphdef, params, batch)[0], _targets(batch)[1]
 
 
-def place_offset(config: DecoderConfig, step: jax.Array) -> jax.Array | int:
-    """By how much `step` shifts the places of digits where they are embedded: uniform from 0 to `abacus_offset`."""
-    if config.position != "abacus":
-        return 0
-    return jax.random.randint(jax.random.fold_in(jax.random.key(0), step), (), 0, config.abacus_offset + 1)
+def draw(config: DecoderConfig, step: jax.Array) -> decoder.Drawn:
+    """By how much `step` shifts places that are embedded, 0 to `abacus_offset`, and how often it goes through the
+    layers; both uniform.
+    """
+    key = jax.random.fold_in(jax.random.key(0), step)
+    drawn = decoder.EVALUATED
+    if config.position == "abacus":
+        drawn = drawn._replace(offset=jax.random.randint(key, (), 0, config.abacus_offset + 1))
+    if config.loops_random:
+        drawn = drawn._replace(loops=jax.random.randint(jax.random.fold_in(key, 1), (), 1, config.loops + 1))
+    return drawn
 
 
 def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: Knobs) -> tuple[TrainState, Metrics]:
@@ -103,10 +109,10 @@ def train_step(graphdef: nnx.GraphDef, state: TrainState, batch: Batch, knobs: K
     number: the trial has diverged.
     """
     tokens = jnp.sum(_targets(batch)[1])
-    offset = place_offset(nnx.merge(graphdef, state.params).config, state.step)
+    drawn = draw(nnx.merge(graphdef, state.params).config, state.step)
 
     def objective(params: decoder.Params, part: Batch) -> tuple[jax.Array, jax.Array]:
-        loss_BT, divisor_BT = _all_losses(graphdef, params, part, offset)
+        loss_BT, divisor_BT = _all_losses(graphdef, params, part, drawn)
         weight_BT = _targets(part)[1] / jnp.maximum(tokens, 1.0)
         loss = jnp.sum(loss_BT * weight_BT)
         loss_and_more = loss + knobs.z_loss * jnp.sum(jnp.square(divisor_BT) * weight_BT)

@@ -19,11 +19,13 @@ class Chain(Settings):
       max_definitions: a question has 1 to so many definitions, each number equally often.
       extrapolate_definitions: one extrapolation set for each, of questions with exactly so many.
       exact_definitions: a question has exactly so many definitions; 0 leaves their number free.
+      max_digits: numbers are uniform below ten to that power; 0 leaves their sizes to the split, up to 4 digits.
     """
 
     max_definitions: int = 3
     extrapolate_definitions: tuple[int, ...] = (4, 6)
     exact_definitions: int = 0
+    max_digits: int = 0
 
     def __post_init__(self):
         super().__post_init__()
@@ -32,6 +34,8 @@ class Chain(Settings):
             raise BadInput(f"max_definitions lies from 1 to {len(LETTERS)}, the letters there are, not {most}")
         if not 0 <= self.exact_definitions <= len(LETTERS):
             raise BadInput(f"exact_definitions lies from 0 to {len(LETTERS)}, not {self.exact_definitions}")
+        if not 0 <= self.max_digits <= 4:
+            raise BadInput(f"max_digits lies from 0 to 4, not {self.max_digits}")
         for count in self.extrapolate_definitions:
             if type(count) is not int or not most < count <= len(LETTERS):
                 raise BadInput(
@@ -68,4 +72,5 @@ def add_or_sub(context: Context, entropy: int) -> tuple[str, str]:
 
 
 def _number(context: Context, entropy: int) -> int:
-    return context.below(POWERS[entropy])
+    digits = context.settings.max_digits
+    return context.below(10**digits if digits else POWERS[entropy])
