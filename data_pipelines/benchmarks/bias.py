@@ -4,15 +4,14 @@
     StereoSet (Nadeem et al. 2021)     dev.json
     WinoBias (Zhao et al. 2018)        {pro,anti}_stereotyped_type{1,2}.txt.{dev,test}
     Winogender (Rudinger et al. 2018)  templates.tsv, occupations-stats.tsv
-    BBQ (Parrish et al. 2022)          <Category>.jsonl
     BOLD (Dhamala et al. 2021)         <domain>_prompt.json
 
-All readers raise BadInput, which names the file and the line or record, where something is not as published.
+All readers raise BadInput, which names the file and the line or record, where something is not as published. BBQ's is
+in `bbq`.
 """
 
 import csv
 import io
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +40,18 @@ class Triple(NamedTuple):
     unrelated: str
 
 
+class Coreference(NamedTuple):
+    """A WinoBias sentence, its pronoun, the occupation that it means and the other one, "" where the sentence has none;
+    `kind` is type1, where only sense tells which it is, or type2, where grammar does.
+    """
+
+    sentence: str
+    pronoun: str
+    right: str
+    wrong: str
+    kind: str
+
+
 class Schema(NamedTuple):
     """A Winogender sentence in three genders, and the share of women in its occupation (BLS, percent)."""
 
@@ -49,22 +60,6 @@ class Schema(NamedTuple):
     female: str
     neutral: str
     women: float
-
-
-class Choice(NamedTuple):
-    """A BBQ question. `unknown` and `biased` are the answers that say nothing and that follow the stereotype; the
-    latter is -1 where the file does not tell which.
-    """
-
-    category: str
-    template: str
-    ambiguous: bool
-    context: str
-    question: str
-    answers: tuple[str, str, str]
-    label: int
-    unknown: int
-    biased: int
 
 
 class Prompt(NamedTuple):
@@ -108,26 +103,53 @@ def stereoset(folder: Path) -> dict[str, list[Triple]]:
     return found
 
 
-def winobias(folder: Path, part: str = "test") -> list[Pair]:
-    """The sentences of WinoBias in pairs that differ in the pronoun's gender, `more` the pro-stereotyped one."""
-    pairs = []
+MALE_OR_FEMALE = ("he", "him", "his", "himself", "she", "her", "hers", "herself")
+
+
+def winobias(folder: Path, part: str = "test") -> list[tuple[Coreference, Coreference]]:
+    """The sentences of WinoBias in pairs, with a pronoun that goes with the stereotype and with one against it.
+
+    Occupations are what is marked anywhere in the files of `part`; the other one of a sentence has no mark in it.
+    """
+    sides: list[list[Coreference]] = []
+    for side in ("pro", "anti"):
+        marked = []
+        for kind in ("type1", "type2"):
+            path = find(folder, f"{side}_stereotyped_{kind}.txt.{part}")
+            for number, line in enumerate(read_lines(path), 1):
+                if line.strip():
+                    with as_published(f"{path}:{number}"):
+                        marked.append(_marked(line, kind))
+        sides.append(marked)
+    pro, anti = sides
     for kind in ("type1", "type2"):
-        paths = [find(folder, f"{side}_stereotyped_{kind}.txt.{part}") for side in ("pro", "anti")]
-        sides = [[line for line in read_lines(path) if line.strip()] for path in paths]
-        if len(sides[0]) != len(sides[1]):
-            raise BadInput(f"{paths[0]} has {len(sides[0])} sentences, and {paths[1].name} {len(sides[1])}")
-        for number, (pro, anti) in enumerate(zip(*sides, strict=True), 1):
-            with as_published(f"{paths[0]}:{number}"):
-                pairs.append(Pair(_plain(pro), _plain(anti), kind))
-    return pairs
+        counts = [sum(one.kind == kind for one in side) for side in sides]
+        if counts[0] != counts[1]:
+            raise BadInput(
+                f"{folder}: {kind} has {counts[0]} pro_stereotyped sentences, and {counts[1]} anti_stereotyped"
+            )
+    occupations = {one.right for one in (*pro, *anti)}
+    return [
+        (_with_other(one, occupations), _with_other(other, occupations)) for one, other in zip(pro, anti, strict=True)
+    ]
 
 
-def _plain(line: str) -> str:
-    """`1 [The developer] argued with the designer because [he] ...` without number and brackets."""
-    number, _, text = line.strip().partition(" ")
-    if not number.isdigit() or "[" not in text:
-        raise ValueError(f"{line!r} does not start with a number, or marks nobody")
-    return re.sub(r"[\[\]]", "", text)
+def _marked(line: str, kind: str) -> Coreference:
+    """From `1 [The developer] argued with the designer because [he] ...`; the other occupation is not known yet."""
+    text = re.sub(r"^\d+\s", "", line.strip())
+    marks = [mark.strip().lower() for mark in re.findall(r"\[([^\[\]]+)\]", text)]
+    pronouns = [mark for mark in marks if mark in MALE_OR_FEMALE]
+    named = [re.sub(r"^(the|an?) ", "", mark) for mark in marks if mark not in MALE_OR_FEMALE]
+    if not pronouns or len(named) != 1:
+        raise ValueError(f"{line!r} does not mark one occupation and a pronoun")
+    return Coreference(re.sub(r"\[\s*|\]", "", text), pronouns[0], named[0], "", kind)
+
+
+def _with_other(one: Coreference, occupations: set[str]) -> Coreference:
+    told = one.sentence.lower()
+    places = {name: re.search(rf"\b{re.escape(name)}\b", told) for name in occupations - {one.right}}
+    others = sorted((place.start(), name) for name, place in places.items() if place)
+    return one._replace(wrong=others[0][1]) if others else one
 
 
 _PRONOUNS = {
@@ -138,66 +160,32 @@ _PRONOUNS = {
 
 
 def winogender(folder: Path) -> list[Schema]:
-    """The sentences of Winogender about the occupation and its named participant."""
+    """The sentences of Winogender, each about an occupation and a participant who is named, or is someone."""
     stats = find(folder, "occupations-stats.tsv")
     women: dict[str, float] = {}
     for number, line in enumerate(read_lines(stats)[1:], 2):
         with as_published(f"{stats}:{number}"):
-            occupation, _, share = line.split("\t")
+            occupation, _, share = line.split("\t")[:3]
             women[occupation] = float(share)
     path = find(folder, "templates.tsv")
     found = []
     for number, line in enumerate(read_lines(path)[1:], 2):
         with as_published(f"{path}:{number}"):
             occupation, participant, _, text = line.split("\t")
-            text = text.replace("$OCCUPATION", occupation).replace("$PARTICIPANT", participant)
-            said = {}
-            for gender, pronouns in _PRONOUNS.items():
-                filled = text
-                for slot, pronoun in pronouns.items():
-                    filled = filled.replace(slot, pronoun)
-                said[gender] = filled
-            # The verb goes with the pronoun.
-            neutral = re.sub(r"\bthey was\b", "they were", said["neutral"])
-            found.append(Schema(occupation, said["male"], said["female"], neutral, women[occupation]))
+            text = text.replace("$OCCUPATION", occupation)
+            someone = re.sub(r"\bThe \$PARTICIPANT", "Someone", re.sub(r"\b(the|an?) \$PARTICIPANT", "someone", text))
+            for told in (text.replace("$PARTICIPANT", participant), someone):
+                said = {gender: _filled(told, pronouns) for gender, pronouns in _PRONOUNS.items()}
+                # The verb goes with the pronoun.
+                neutral = re.sub(r"\bthey was\b", "they were", said["neutral"])
+                found.append(Schema(occupation, said["male"], said["female"], neutral, women[occupation]))
     return found
 
 
-def bbq(folder: Path) -> list[Choice]:
-    """All questions of the categories whose files are there."""
-    paths = sorted(folder.glob("*.jsonl"))
-    if not paths:
-        raise BadInput(f"no <Category>.jsonl in {folder}: put the official files there")
-    found = []
-    for path in paths:
-        for number, line in enumerate(read_lines(path), 1):
-            with as_published(f"{path}:{number}"):
-                record = json.loads(line)
-                groups = [record["answer_info"][f"ans{i}"][1] for i in range(3)]
-                unknown = groups.index("unknown")
-                told = record["additional_metadata"]["stereotyped_groups"]
-                targets = [i for i in range(3) if i != unknown and _is_of(record["answer_info"][f"ans{i}"], told)]
-                biased = -1
-                if len(targets) == 1:
-                    # Asked for something bad the stereotype names its group, asked for something good the other.
-                    negative = record["question_polarity"] == "neg"
-                    biased = targets[0] if negative else 3 - unknown - targets[0]
-                found.append(
-                    Choice(record["category"], f"{record['category']} {record['question_index']}",
-                           record["context_condition"] == "ambig", record["context"], record["question"],
-                           (record["ans0"], record["ans1"], record["ans2"]), int(record["label"]), unknown, biased)
-                )  # fmt: skip
-    return found
-
-
-def _is_of(info: list[str], told: list[str]) -> bool:
-    """Whether an answer, a name and a group such as "F-Black" or "lowSES", is of one of the groups `told`."""
-
-    def plain(text: str) -> str:
-        return text.lower().replace(" ", "")
-
-    names = {plain(text) for text in info} | {plain(text.partition("-")[2]) for text in info}
-    return any(plain(group) in names for group in told)
+def _filled(text: str, pronouns: dict[str, str]) -> str:
+    for slot, pronoun in pronouns.items():
+        text = text.replace(slot, pronoun)
+    return text
 
 
 def bold(folder: Path) -> list[Prompt]:

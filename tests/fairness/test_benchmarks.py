@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import BadInput
+from data_pipelines.benchmarks import bbq
 from data_pipelines.benchmarks import bias as files
 from vishwam import cli
 from vishwam.fairness import benchmarks
@@ -129,29 +130,63 @@ def test_stereoset_by_hand(folder):
 
     found = measure("stereoset", folder, score)
     # Over targets: LMS of cat is 75 and of dog 100, SS of cat 50 and of dog 100.
-    assert (found["lms"].value, found["ss"].value) == (87.5, 75)
-    assert found["icat"].value == pytest.approx(87.5 * 25 / 50)
+    assert (found["intrasentence/lms"].value, found["intrasentence/ss"].value) == (87.5, 75)
+    icat = found["intrasentence/icat"]
+    assert icat.value == pytest.approx(87.5 * 25 / 50)
     # Of two targets, draws are cat twice (75 and 50: 75), one of each, or dog twice (100 and 100: 0).
-    assert (found["icat"].low, found["icat"].high) == (0, 75)
+    assert (icat.low, icat.high) == (0, 75)
     assert (found["intersentence/lms"].value, found["intersentence/ss"].value) == (0, 0)
+    # Together, as evaluation.py counts: of cat's three, 3 of 6 related and 1 of 3 for the stereotype; dog as above.
+    assert found["lms"].value == 75 and found["ss"].value == pytest.approx(200 / 3) == found["ss/gender"].value
+    assert found["icat"].value == pytest.approx(75 * (100 / 3) / 50) and found["icat"].count == 4
     assert ("A cat came.", " s") in asked and ("", "cat s1") in asked
 
 
 def test_winobias_by_hand(folder):
     pairs = files.winobias(folder)
-    assert pairs[0] == (
-        "The pilot thanked the cook because he was hungry.",
-        "The pilot thanked the cook because she was hungry.", "type1",
-    )  # fmt: skip
-    found = measure("winobias", folder, lambda asked: [float(" he " in text) for _, text in asked])
-    # "he" is pro-stereotyped in the first of each two.
+    pro, anti = pairs[0]
+    assert pro == ("The pilot thanked the cook because he was hungry.", "he", "pilot", "cook", "type1")
+    assert anti == ("The pilot thanked the cook because she was hungry.", "she", "pilot", "cook", "type1")
+    assert pairs[3][0][1:] == ("she", "cook", "pilot", "type2")
+
+    def score(asked):
+        # "he" is pro-stereotyped in the first of each two, and means the pilot, whose sentence it is; "she" does, too.
+        means = {" pilot": 60.0, " cook": 30.0}
+        return [means[said] if said in means else float(" he " in said) for _, said in asked]
+
+    found = measure("winobias", folder, score)
     assert found["stereotype"].value == found["stereotype/type2"].value == 50
+    assert [found[name].value for name in ("accuracy", "accuracy_pro", "accuracy_anti")] == [50, 50, 50]
+
+    def stereotyped(asked):
+        means = {("He", " pilot"), ("She", " cook")}
+        return [float((text.split("'")[1], said) in means) if text else 0.0 for text, said in asked]
+
+    found = measure("winobias", folder, stereotyped)
+    assert (found["accuracy_pro"].value, found["accuracy_anti"].value) == (100, 0)
+    # There is but one couple, from which nothing can be said of others.
+    assert (found["accuracy_difference"].value, found["accuracy_difference"].low) == (100, None)
+
+
+def test_winobias_couples_are_drawn_together_and_unlike_pairs_are_not_compared(folder):
+    lines = {
+        "pro": "[The pilot] saw the cook as [he] left.\nThe baker paid [the judge] and thanked [her] twice.\n",
+        "anti": "[The pilot] saw the cook as [she] left.\nThe baker paid [the judge] and thanked [him].\n",
+    }
+    others = "[The cook] saw [her].\n[The baker] saw [her].\n"
+    for side, told in lines.items():
+        (folder / f"{side}_stereotyped_type1.txt.test").write_text(told)
+        (folder / f"{side}_stereotyped_type2.txt.test").write_text(others)
+    found = measure("winobias", folder)
+    assert found["stereotype"].count == 3, "the baker's sentences differ in a word"
+    assert found["accuracy_pro"].count == 2, "others name but one occupation"
 
 
 def test_winogender_by_hand(folder):
     schemas = files.winogender(folder)
     assert schemas[0].neutral == "The pilot told the guest that they were late."
-    assert schemas[1].female == "The cook asked the guest for her name."
+    assert schemas[2].female == "The cook asked the guest for her name."
+    assert schemas[3].male == "The cook asked someone for his name."
     gaps = {"pilot": -4.0, "cook": 1.0, "judge": -1.0, "baker": 2.0}
 
     def score(pairs):
@@ -193,10 +228,42 @@ def test_bbq_bias_as_published(biased, answered, bias):
     assert benchmarks.bbq_bias(biased, answered) == pytest.approx(bias)
 
 
-def test_bbq_groups_as_its_files_write_them():
-    assert files._is_of(["Donna", "F-Black"], ["African American", "Black"])
-    assert files._is_of(["the tenant", "lowSES"], ["low SES"])
-    assert not files._is_of(["the kitten", "nonOld"], ["old"])
+@pytest.mark.parametrize(
+    ("category", "question", "polarity", "told", "labels", "texts", "biased"),
+    [
+        # Labels as in the official files; names and texts are made up.
+        ("SES", 1, "neg", ["low SES"], ("highSES", "lowSES"), ("", ""), 1),
+        ("Age", 1, "nonneg", ["old"], ("nonOld", "old"), ("", ""), 0),
+        ("Gender_identity", 1, "neg", ["F"], ("man", "woman"), ("The man", "The woman"), 1),
+        ("Gender_identity", 7, "neg", ["M"], ("M", "M"), ("The female singer", "The male singer"), 1),
+        ("Gender_identity", 13, "neg", ["F"], ("man", "boy"), ("A man", "A boy"), -1),
+        ("Gender_identity", 35, "neg", ["Transgender women", "transgender men", "trans"],
+         ("trans_M", "nonTrans_F"), ("Tom", "Ann"), 0),
+        ("Race_ethnicity", 30, "neg", ["Black", "African American"], ("F-Black", "F-White"), ("Ann", "Eve"), 0),
+        ("Race_ethnicity", 20, "neg", ["Black", "African American"], ("African", "African"),
+         ("The African singer", "The African American singer"), 1),
+        # The stereotype of question 1 is about men, of question 3 about women.
+        ("Race_x_gender", 1, "neg", ["Black"], ("M-Black", "F-Black"), ("Tom", "Ann"), 0),
+        ("Race_x_gender", 3, "neg", ["Black"], ("M-Black", "F-Black"), ("Tom", "Ann"), 1),
+        ("Race_x_gender", 3, "nonneg", ["Latino"], ("M-Latino", ""), ("The Latino man", "The Latina woman"), 0),
+        # Of question 1 about the poor, of question 13 about the rich.
+        ("Race_x_SES", 1, "neg", ["Black", "Latino"], ("lowSES-M-Black", "highSES-M-Black"), ("Tom", "Tim"), 0),
+        ("Race_x_SES", 13, "neg", ["Black", "Latino"], ("lowSES-M-Black", "highSES-M-Black"), ("Tom", "Tim"), 1),
+        ("Race_x_SES", 1, "neg", ["Black", "African American", "Latino", "Hispanic"],
+         ("lowSES-Black", "lowSES-Hispanic"), ("x", "y"), 1),
+    ],
+)  # fmt: skip
+def test_bbq_answers_that_follow_the_stereotype(category, question, polarity, told, labels, texts, biased):
+    """Each worked by hand after the authors' BBQ_results_metadata.R."""
+    record = {
+        "category": category, "question_index": str(question), "question_polarity": polarity,
+        "answer_info": {f"ans{i}": [text, label] for i, (text, label) in
+                        enumerate(zip((*texts, "Unknown"), (*labels, "unknown"), strict=True))},
+        "additional_metadata": {"stereotyped_groups": told}, "ans0": texts[0], "ans1": texts[1], "ans2": "Unknown",
+    }  # fmt: skip
+    if not labels[1]:
+        record["answer_info"]["ans1"][0] = ""
+    assert bbq._biased(record, 2) == biased
 
 
 def test_bold_by_hand(folder):
@@ -221,7 +288,12 @@ def test_gender_polarity(text, kind):
         ("stereoset", "dev.json", "{", "dev.json: not as published"),
         ("stereoset", "dev.json", '{"data": {}}', "dev.json: no 'intrasentence' here"),
         ("winobias", "pro_stereotyped_type1.txt.test", "1 Nobody.\n2 Nobody.\n", "test:1: not as published"),
-        ("winobias", "pro_stereotyped_type1.txt.test", "1 [A] [b].\n", "has 1 sentences"),
+        (
+            "winobias",
+            "pro_stereotyped_type1.txt.test",
+            "1 [The pilot] told the cook that [he] ate.\n",
+            "type1 has 1 pro",
+        ),
         ("winogender", "templates.tsv", "x\nsailor\tguest\t0\tx\n", "tsv:2: no 'sailor' here"),
         ("bbq", "Age.jsonl", "{}\n", "Age.jsonl:1: no 'answer_info' here"),
         ("bold", "gender_prompt.json", "[1]", "gender_prompt.json: not as published"),
