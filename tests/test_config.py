@@ -187,6 +187,20 @@ def test_later_files_override_earlier_ones(tmp_path):
     assert loaded.experiment.steps == 7
 
 
+def test_a_knob_that_a_later_file_leaves_without_use_is_not_stored_and_not_taken(tmp_path):
+    """Or the checkpoint's own configuration would be refused."""
+    (tmp_path / "base.gin").write_text("wide = 7\nTrial.steps = %wide\n")
+    (tmp_path / "first.gin").write_text("include 'base.gin'\nleft = 3\nTrial.steps = %left\nTrial.model = @Layers()\n")
+    (tmp_path / "second.gin").write_text("steps = 7\nTrial.steps = %steps\n")
+    files = [tmp_path / "first.gin", tmp_path / "second.gin"]
+    loaded = config.load(files, (), (Trial, Layers))
+    assert loaded.knobs == {"steps": 7}
+    for text in (loaded.config_str, loaded.operative_config_str):
+        assert load(tmp_path, text).experiment == loaded.experiment
+    with pytest.raises(BadInput, match="knob 'left' sets nothing here"):
+        config.load(files, ["left=5"], (Trial, Layers))
+
+
 def test_both_config_strings_load_again_as_the_same_experiment(tmp_path):
     loaded = load(tmp_path, GIN, "steps=7", "position=rope")
     assert load(tmp_path, loaded.config_str).experiment == loaded.experiment

@@ -158,6 +158,7 @@ class _Reader:
         self._constants: dict[str, str] = {}  # macros of included files -> place
         self._bindings: dict[tuple[str, str, str], _Binding] = {}
         self._references: dict[str, str] = {}  # macro -> place of its first use
+        self._values: dict[str, Any] = {}  # of the constants
         self._given: dict[str, Any] = {}  # knob -> value, of the overrides
 
     def read(self, path: Path, level: int, included_from: str = "") -> None:
@@ -199,7 +200,7 @@ class _Reader:
             raise BadInput(f"{place}: '{name}' is no plain name for a knob")
         if level:
             self._constants[name] = place
-            gin.bind_parameter(f"%{name}", value)
+            self._values[name] = value
             return
         if references or any(True for _ in gin.config.iterate_references({"value": value})):
             raise BadInput(f"{place}: knob '{name}' needs a plain value, not a reference")
@@ -221,9 +222,13 @@ class _Reader:
             if name in self._given:
                 raise BadInput(f"knob '{name}' is given twice")
             self._given[name] = self._find(name).read(text)
-        values = {name: self._given.get(name, knob.default) for name, knob in self.knobs.items()}
-        for name, value in values.items():
-            gin.bind_parameter(f"%{name}", value)
+            if not self.uses[name]:
+                raise BadInput(f"knob '{name}' sets nothing here: a later file binds anew what it set")
+        # What a later file left without use is not stored, either: a file that declares such a knob is refused.
+        values = {name: self._given.get(name, knob.default) for name, knob in self.knobs.items() if self.uses[name]}
+        for name, value in {**self._values, **values}.items():
+            if self.uses[name]:
+                gin.bind_parameter(f"%{name}", value)
         for (scope, cls, field), binding in self._bindings.items():
             gin.bind_parameter((scope, cls, field), self._checked(binding, values))
         return values

@@ -7,6 +7,8 @@ from data_pipelines.modular_math.composition import LETTERS, Context
 from data_pipelines.modular_math.registry import Settings, module
 from data_pipelines.modular_math.values import POWERS
 
+_SIGNS = {"add": (1,), "sub": (-1,), "both": (-1, 1)}
+
 # "Let f = 10000 + 10000. " for every definition, "What is f?" once.
 _CHARACTERS = 24
 
@@ -19,16 +21,19 @@ class Chain(Settings):
       max_definitions: a question has 1 to so many definitions, each number equally often.
       extrapolate_definitions: one extrapolation set for each, of questions with exactly so many.
       exact_definitions: a question has exactly so many definitions; 0 leaves their number free.
+      operations: 'add', 'sub' or 'both'.
       max_digits: numbers are uniform below ten to that power; 0 leaves their sizes to the split, up to 4 digits.
     """
 
     max_definitions: int = 3
     extrapolate_definitions: tuple[int, ...] = (4, 6)
     exact_definitions: int = 0
+    operations: str = "both"
     max_digits: int = 0
 
     def __post_init__(self):
         super().__post_init__()
+        self.one_of("operations", _SIGNS)
         most = self.max_definitions
         if not 1 <= most <= len(LETTERS):
             raise BadInput(f"max_definitions lies from 1 to {len(LETTERS)}, the letters there are, not {most}")
@@ -63,7 +68,8 @@ def add_or_sub(context: Context, entropy: int) -> tuple[str, str]:
     for _ in range(settings.exact_definitions or context.between(1, settings.max_definitions)):
         number = _number(context, entropy)
         operands = [(value, told), (number, str(number))]
-        sign = 1 if context.below(2) else -1
+        signs = _SIGNS[settings.operations]
+        sign = signs[context.below(len(signs))]
         (left, p), (right, q) = operands if context.below(2) else reversed(operands)
         value = left + sign * right
         told = context.letter()
