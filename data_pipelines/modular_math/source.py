@@ -144,7 +144,7 @@ class ModularMath:
       modules: names of modules, as in Saxton et al. 2019; a `_composed` one asks through definitions of other modules.
       seed: draws other questions; never moves one to another split.
       settings: module -> setting -> value; `registry.find(module).settings` documents what can be set. Under "*" stands
-        what all modules share; a module's own win.
+        what all modules share; a module's own win. Those of a module that is not among `modules` wait until it is.
 
     Raises:
       BadInput: an unknown module or setting, or a wrong value.
@@ -160,10 +160,10 @@ class ModularMath:
         if not self.modules:
             raise BadInput("modules is empty")
         for name in self.settings:
-            if name not in (*self.modules, _ALL):
-                raise BadInput(
-                    f"settings for {name!r}, which is not among the modules{registry.nearest(name, self.modules)}"
-                )
+            if name not in (*registry.names(), _ALL):
+                raise BadInput(f"settings for {name!r}, which is no module{registry.nearest(name, registry.names())}")
+            if name != _ALL:
+                registry.find(name).configure(self.settings[name])
         self._configured()
 
     def _configured(self) -> dict[str, registry.Settings]:

@@ -112,17 +112,24 @@ def test_lengths_and_depths_that_do_not_fit_are_named(module, settings, message)
 
 
 @pytest.mark.parametrize(
-    ("file", "knob", "sets"),
+    ("task", "sets", "bucket"),
     [
-        ("products", "factor_digits=2", ["50_digits", "100_digits"]),
-        ("chains", "definitions=2", ["4_definitions", "6_definitions"]),
+        (ADD, ["50_digits", "100_digits"], 34),
+        (MUL, ["50_digits", "100_digits"], 34),
+        (CHAINS, ["4_definitions", "6_definitions"], 66),
     ],
 )
-def test_a_file_of_questions_behind_an_experiment_takes_the_place_of_its_own(file, knob, sets):
-    """And the experiment's buckets hold what it asks in training."""
-    root = Path(__file__).parents[3] / "gin"
-    experiment = load([root / "ablation.gin", root / f"data/{file}.gin"], [knob]).experiment
+def test_the_ablation_asks_each_of_its_tasks_in_buckets_that_hold_them(task, sets, bucket):
+    experiment = load([Path(__file__).parents[3] / "gin" / "ablation.gin"], [f"task={task}"]).experiment
     assert list(experiment.data.sets("extrapolate")) == sets
     source = experiment.data.train_source()
     longest = max(len(asked.question) + len(asked.answer) for asked in map(source.__getitem__, range(3000)))
-    assert longest + 4 < min(experiment.loop.length_buckets)
+    assert longest + 2 <= bucket in experiment.loop.length_buckets
+
+
+def test_settings_wait_for_their_module_but_are_looked_at():
+    ModularMath((ADD,), settings={CHAINS: {"max_definitions": 2}})
+    with pytest.raises(BadInput, match="settings for 'chain', which is no module; did you mean"):
+        ModularMath((ADD,), settings={"chain": {}})
+    with pytest.raises(BadInput, match="max_definitions lies from 1"):
+        ModularMath((ADD,), settings={CHAINS: {"max_definitions": 0}})

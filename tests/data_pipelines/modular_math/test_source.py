@@ -148,7 +148,7 @@ def test_sets_are_named_by_module():
         (lambda: ModularMath(("numbers__gdc",)), "did you mean 'numbers__gcd'"),
         (lambda: ModularMath(()), "modules is empty"),
         (lambda: ModularMath("numbers__gcd"), "takes a tuple of names"),  # type: ignore[arg-type]
-        (lambda: ModularMath(("numbers__gcd",), settings={"numbers__lcm": {}}), "'numbers__lcm', which is not among"),
+        (lambda: ModularMath(("numbers__gcd",), settings={"numbers__lcn": {}}), "'numbers__lcn', which is no module"),
         (lambda: ModularMath().mixture("valid"), "no split 'valid'; did you mean 'validation'"),
         (lambda: ModularMath(("numbers__gcd",)).mixture("extrapolate"), "no extrapolation set for numbers__gcd"),
         (lambda: QuestionSource(("numbers__gcd",), "extrapolate", 0), "no single extrapolation set"),
