@@ -54,8 +54,15 @@ def mcnemar_exact(first: int, second: int) -> float:
     test (1947) by the binomial distribution, exactly.
     """
     count, fewer = first + second, min(first, second)
-    tail = sum(math.comb(count, k) for k in range(fewer + 1))
-    return min(1.0, 2 * tail / 2**count)
+    # The largest term of the tail, and how many times as large all of them are: a few hundred of them count, whatever
+    # the number of questions.
+    log_largest = math.lgamma(count + 1) - math.lgamma(fewer + 1) - math.lgamma(count - fewer + 1)
+    term, times, k = 1.0, 1.0, fewer
+    while k > 0 and term > 1e-17:
+        term *= k / (count - k + 1)
+        times += term
+        k -= 1
+    return min(1.0, 2 * times * math.exp(log_largest - count * math.log(2)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
