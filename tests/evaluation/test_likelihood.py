@@ -51,6 +51,28 @@ def test_likelihoods_are_those_of_one_text_at_a_time(model, tokenizer):
     assert [one.total for one in found[4:8]] == pytest.approx([one.total for one in found[:4]])
 
 
+def test_choices_after_one_question_are_read_once_and_scored_as_alone(model, tokenizer, monkeypatch):
+    read = []
+
+    def score(graphdef, params, tokens_BT, *rest):
+        read.extend(row[row != tokenizer.pad_id].tolist() for row in np.asarray(tokens_BT) if row.any())
+        return scored(graphdef, params, tokens_BT, *rest)
+
+    scored = likelihood._score
+    pairs = [("Is 2+2 even?", f" {letter}") for letter in "ABCD"] + [
+        ("Is 3?", " A"),
+        ("Is 3?", ""),
+        ("Is 2+2 even?", " AB"),
+    ]
+    alone = [likelihood.of_texts(tokenizer, *model, [pair])[0] for pair in pairs]
+    monkeypatch.setattr(likelihood, "_score", score)
+    together = likelihood.of_texts(tokenizer, *model, pairs)
+    assert [one.total for one in together] == pytest.approx([one.total for one in alone], rel=1e-5)
+    assert [(one.greedy, one.tokens) for one in together] == [(one.greedy, one.tokens) for one in alone]
+    assert len({one.total for one in together[:4]}) == 4 and together[5] == likelihood.Likelihood(0.0, 0, True, False)
+    assert [tokenizer.decode(ids) for ids in read] == ["Is 3? ", "Is 2+2 even? ", "Is 2+2 even? A"]
+
+
 def test_what_decoding_would_say_is_greedy(model, tokenizer):
     from vishwam.decoding.greedy import greedy_decode
 
@@ -65,7 +87,8 @@ def test_what_decoding_would_say_is_greedy(model, tokenizer):
 def test_long_contexts_are_cut_from_the_left_and_continuations_never(model, tokenizer):
     context, continuation = tokenizer.encode("x" * 50 + "The man"), tokenizer.encode(" is a nurse.")
     cut = likelihood.of_tokens(*model, [(context, continuation)], tokenizer.pad_id, longest=19)[0]
-    assert cut.total == pytest.approx(by_hand(model, context[-7:], continuation)[0], rel=1e-4)
+    assert cut.cut and cut.total == pytest.approx(by_hand(model, context[-7:], continuation)[0], rel=1e-4)
+    assert not likelihood.of_tokens(*model, [(context, continuation)], tokenizer.pad_id, longest=99)[0].cut
     cut = likelihood.of_tokens(*model, [(context, continuation)], tokenizer.pad_id, longest=5)[0]
     assert cut.tokens == len(continuation)
     assert cut.total == pytest.approx(by_hand(model, context[-1:], continuation)[0], rel=1e-4)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -21,13 +21,14 @@ _SCORES = 1 << 25
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Of one continuation: its log-likelihood (nats, all its tokens together), how many tokens it has, and whether it
-    is what greedy decoding would have said.
+    """Of one continuation: its log-likelihood (nats, all its tokens together), how many tokens it has, whether it is
+    what greedy decoding would have said, and whether its context was cut.
     """
 
     total: float
     tokens: int
     greedy: bool
+    cut: bool
 
 
 def of_texts(
@@ -66,34 +67,48 @@ def of_tokens(
     check: Callable[[], None] = lambda: None,
     longest: int | None = None,
 ) -> list[Likelihood]:
-    """The likelihood of each continuation; contexts are not empty."""
-    texts = []
-    for context, continuation in pairs:
+    """The likelihood of each continuation; contexts are not empty.
+
+    Texts that are the same up to their last token, as the choices A to D after a question are, are read once.
+    """
+    found = [Likelihood(0.0, 0, True, False)] * len(pairs)
+    # What is read, and how much of it is context: the places in `pairs` that it is for.
+    readings: dict[tuple[tuple[int, ...], int], list[int]] = {}
+    for i, (context, continuation) in enumerate(pairs):
+        if not continuation:
+            continue
         whole = [*context, *continuation]
         # The token before the first that counts must be seen.
         cut = max(0, min(len(whole) - longest, len(context) - 1)) if longest else 0
-        texts.append((whole[cut:], len(context) - cut))
-    found: list[Likelihood | None] = [None] * len(texts)
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i][0]))
+        found[i] = Likelihood(0.0, len(continuation), True, cut > 0)
+        readings.setdefault((tuple(whole[cut:-1]), len(context) - cut), []).append(i)
+    order = sorted(readings.items(), key=lambda reading: len(reading[0][0]))
+    choices = bucket(max(map(len, readings.values()), default=1), smallest=1)
     start = 0
     while start < len(order):
         check()
-        most = rows_at(max(len(texts[i][0]) for i in order[start : start + BATCH]))
+        most = rows_at(max(len(text) for (text, _), _ in order[start : start + BATCH]))
         rows = order[start : start + most]
         start += most
         # Few shapes, each of which is a program.
-        height = most if len(order) > most else bucket(len(rows), smallest=8)
-        width = bucket(max(len(texts[i][0]) for i in rows), smallest=64)
+        height = most if len(order) > most else min(most, bucket(len(rows), smallest=8))
+        width = bucket(max(len(text) for (text, _), _ in rows), smallest=64)
         tokens_BT = np.full((height, width), pad_id, np.int32)
         mask_BT = np.zeros((height, width), np.bool_)
-        for row, i in enumerate(rows):
-            text, begins = texts[i]
+        last_B = np.zeros(height, np.int32)
+        ends_BK = np.zeros((height, choices), np.int32)
+        for row, ((text, begins), places) in enumerate(rows):
             tokens_BT[row, : len(text)] = text
             mask_BT[row, begins : len(text)] = True
-        total_B, greedy_B = jax.device_get(_score(graphdef, params, *jax.device_put((tokens_BT, mask_BT))))
-        for row, i in enumerate(rows):
-            found[i] = Likelihood(float(total_B[row]), len(texts[i][0]) - texts[i][1], bool(greedy_B[row]))
-    return [likelihood for likelihood in found if likelihood is not None]
+            last_B[row] = len(text) - 1
+            ends_BK[row, : len(places)] = [pairs[i][1][-1] for i in places]
+        inputs = jax.device_put((tokens_BT, mask_BT, last_B, ends_BK))
+        total_BK, greedy_BK = jax.device_get(_score(graphdef, params, *inputs))
+        for row, (_, places) in enumerate(rows):
+            for choice, i in enumerate(places):
+                total, greedy = float(total_BK[row, choice]), bool(greedy_BK[row, choice])
+                found[i] = replace(found[i], total=total, greedy=greedy)
+    return found
 
 
 def rows_at(width: int) -> int:
@@ -106,10 +121,22 @@ def rows_at(width: int) -> int:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _score(
-    graphdef: nnx.GraphDef, params: Any, tokens_BT: jax.Array, mask_BT: jax.Array
+    graphdef: nnx.GraphDef,
+    params: Any,
+    tokens_BT: jax.Array,
+    mask_BT: jax.Array,
+    last_B: jax.Array,
+    ends_BK: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    logits_BTV = decoder.apply(graphdef, params, tokens_BT[:, :-1])
+    """Of the tokens under the mask and then, after the token at `last_B`, each of K ends: [B, K], log-likelihood and
+    whether it is greedy.
+    """
+    logits_BTV = decoder.apply(graphdef, params, tokens_BT)
+    log_p_BTV, said_BT = jax.nn.log_softmax(logits_BTV), jnp.argmax(logits_BTV, axis=-1)
     targets_BT, counts_BT = tokens_BT[:, 1:], mask_BT[:, 1:]
-    log_p_BT = jnp.take_along_axis(jax.nn.log_softmax(logits_BTV), targets_BT[..., None], axis=-1)[..., 0]
-    right_BT = jnp.argmax(logits_BTV, axis=-1) == targets_BT
-    return jnp.sum(jnp.where(counts_BT, log_p_BT, 0.0), axis=1), jnp.all(right_BT | ~counts_BT, axis=1)
+    log_p_BT = jnp.take_along_axis(log_p_BTV[:, :-1], targets_BT[..., None], axis=-1)[..., 0]
+    inner_B = jnp.sum(jnp.where(counts_BT, log_p_BT, 0.0), axis=1)
+    right_B = jnp.all((said_BT[:, :-1] == targets_BT) | ~counts_BT, axis=1)
+    rows_B = jnp.arange(len(last_B))
+    end_BK = log_p_BTV[rows_B[:, None], last_B[:, None], ends_BK]
+    return inner_B[:, None] + end_BK, right_B[:, None] & (said_BT[rows_B, last_B][:, None] == ends_BK)
