@@ -155,10 +155,11 @@ def print_scores(scores: "Sequence[Score]") -> None:
     for score in scores:
         low, high = score.interval
         chance = "-" if score.chance is None else f"{score.chance:.0%}"
-        remark = "at chance" if score.at_chance else ""
-        table.add_row(
-            score.benchmark, f"{score.value:.1%}", f"{low:.1%} to {high:.1%}", chance, str(score.count), remark
-        )
+        remarks = ["at chance"] if score.at_chance else []
+        if score.cut:
+            remarks.append(f"of {score.cut} only the end was read")
+        interval, remark = f"{low:.1%} to {high:.1%}", "; ".join(remarks)
+        table.add_row(score.benchmark, f"{score.value:.1%}", interval, chance, str(score.count), remark)
     Console().print(table)
 
 

@@ -58,8 +58,9 @@ def greedy_decode(
             f"prompt lengths must lie in 1 to {T}, not {prompt_lengths_B.min()} to {prompt_lengths_B.max()}"
         )
     T = int(prompt_lengths_B.max())
-    # Rows that fill the bucket are one pad token long and count as finished from the start.
-    rows, columns = bucket(B, smallest=8), bucket(T)
+    # Rows that fill the bucket are one pad token long and count as finished from the start. Long prompts come few at a
+    # time because they take much memory, and so would more rows.
+    rows, columns = bucket(B, smallest=8 if T <= 512 else 1), bucket(T)
     tokens = np.zeros((rows, columns), np.int32)
     tokens[:B, :T] = prompt_tokens_BT[:, :T]
     lengths = np.ones((rows,), np.int32)

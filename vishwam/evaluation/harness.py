@@ -28,6 +28,7 @@ from .suite import Suite
 Reader = Callable[[Path], maths.Splits]
 
 GENERATED = 256  # tokens of an answer at most, where a task does not say
+LONGEST = 4096  # tokens of a context: what attention makes of them in memory grows with their square
 _TASKS = Path(lm_eval.__file__).parent / "tasks"
 _FOLDERS = [_TASKS / name for name in ("mmlu/default", "gsm8k", "hendrycks_math", "asdiv")]
 _HARNESS_MATH = {
@@ -40,17 +41,23 @@ _HARNESS_MATH = {
 class StoredModel(LM):
     """Answers the harness's requests by a checkpoint's model, text in and text out.
 
-    Context and continuation are tokenised apart, as in training, where a question ends before its answer begins. A text
-    is never cut: positions of this model have no end.
+    Context and continuation are tokenised apart, as in training, where a question ends before its answer begins. Of a
+    context only the last `LONGEST` tokens are read.
+
+    Attributes:
+      cut: the items (task and number) whose contexts were longer.
     """
 
     def __init__(self, suite: Suite, params: Any):
         super().__init__()
         self._suite, self._params = suite, params
+        self.cut: set[tuple[str | None, int | None]] = set()
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Nats of each continuation after its context, and whether greedy decoding would say it."""
-        found = of_texts(self._suite.tokenizer, self._suite.graphdef, self._params, [one.args for one in requests])
+        pairs = [one.args for one in requests]
+        found = of_texts(self._suite.tokenizer, self._suite.graphdef, self._params, pairs, longest=LONGEST)
+        self.cut |= {_item(one) for one, likelihood in zip(requests, found, strict=True) if likelihood.cut}
         return [(likelihood.total, likelihood.greedy) for likelihood in found]
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
@@ -62,11 +69,14 @@ class StoredModel(LM):
     def generate_until(self, requests: list[Instance]) -> list[str]:
         """What greedy decoding writes after each context, up to the first of its stop texts."""
         said = [""] * len(requests)
+        prompts = self._suite.tokenizer.encode_batch([one.args[0] for one in requests])
+        self.cut |= {_item(one) for one, prompt in zip(requests, prompts, strict=True) if len(prompt) > LONGEST}
         alike: dict[int, list[int]] = defaultdict(list)
         for i, one in enumerate(requests):
             alike[int(one.args[1].get("max_gen_toks", GENERATED))].append(i)
         for tokens, places in alike.items():
-            texts = self._suite.generate(self._params, [requests[i].args[0] for i in places], tokens)
+            contexts = [requests[i].args[0] for i in places]
+            texts = self._suite.generate(self._params, contexts, tokens, longest=LONGEST)
             for i, text in zip(places, texts, strict=True):
                 said[i] = until(text, requests[i].args[1].get("until", ()))
         return said
@@ -83,6 +93,10 @@ class StoredModel(LM):
 
     def chat_template(self, chat_template: bool | str = False) -> str:
         return ""
+
+
+def _item(request: Instance) -> tuple[str | None, int | None]:
+    return request.task_name, request.doc_id
 
 
 def until(text: str, stops: str | Sequence[str]) -> str:
@@ -183,13 +197,14 @@ def benchmarks() -> dict[str, Benchmark]:
 
 @dataclass(frozen=True)
 class Score:
-    """How many of `count` items were right by a task's own metric."""
+    """How many of `count` items were right by a task's own metric; of `cut` of them the beginning was not read."""
 
     benchmark: str
     metric: str
     correct: float
     count: int
     chance: float | None
+    cut: int
 
     @property
     def value(self) -> float:
@@ -237,8 +252,9 @@ def measure(
             f"--tasks {name}: no folder {place} with the files of {asked.published}, and the Hugging Face hub does not "
             f"give them ({type(error).__name__})"
         ) from None
+    model = StoredModel(suite, params)
     results = lm_eval.simple_evaluate(
-        model=StoredModel(suite, params),
+        model=model,
         tasks=loaded,
         num_fewshot=asked.shots if shots is None else shots,
         limit=limit,
@@ -251,7 +267,7 @@ def measure(
         of_filter = [sample for sample in samples if sample["filter"] == chosen]
         correct += sum(float(sample[metric]) for sample in of_filter)
         count += len(of_filter)
-    return Score(name, metric, correct, count, asked.chance)
+    return Score(name, metric, correct, count, asked.chance, len(model.cut))
 
 
 def _harness_config(task: str) -> dict[str, Any]:

@@ -79,10 +79,18 @@ class Suite:
         return self.generate(params, [f"{question}\n" for question in questions], self.max_answer_tokens)
 
     def generate(
-        self, params: Any, texts: Sequence[str], max_new_tokens: int, rules: Repetition | None = None
+        self,
+        params: Any,
+        texts: Sequence[str],
+        max_new_tokens: int,
+        rules: Repetition | None = None,
+        longest: int | None = None,
     ) -> list[str]:
-        """What greedy decoding writes after each text, up to the end token; under `rules` where given."""
-        prompts = self.tokenizer.encode_batch(texts)
+        """What greedy decoding writes after each text, up to the end token; under `rules` where given.
+
+        longest: tokens of a text that the model is shown at most, the last ones.
+        """
+        prompts = [prompt[-longest:] if longest else prompt for prompt in self.tokenizer.encode_batch(texts)]
         # Prompts of a like length share a batch, so little is spent on padding.
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         answers = [""] * len(prompts)
