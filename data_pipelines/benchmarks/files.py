@@ -31,12 +31,20 @@ def find(folder: Path, name: str) -> Path:
     return path
 
 
+def read_text(path: Path) -> str:
+    with as_published(str(path)):
+        text = path.read_text(encoding="utf-8")
+    if text.startswith("version https://git-lfs.github.com/"):
+        raise BadInput(f"{path}: only a pointer of Git LFS; `git lfs pull` gets the file itself")
+    return text
+
+
 def read_lines(path: Path) -> list[str]:
     """Without the line breaks. Only these part lines: JSON may hold other separators as they are."""
-    with as_published(str(path)):
-        return path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+    return read_text(path).rstrip("\n").split("\n")
 
 
 def read_json(path: Path) -> Any:
+    text = read_text(path)
     with as_published(str(path)):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(text)

@@ -20,7 +20,7 @@ from typing import Any
 
 from data_pipelines import BadInput
 
-from .files import as_published, find, read_json, read_lines
+from .files import as_published, find, read_json, read_lines, read_text
 
 Rows = list[dict[str, Any]]
 Splits = dict[str, Rows]
@@ -44,7 +44,7 @@ def mmlu(folder: Path, subject: str) -> Splits:
         path = find(folder, f"{split}/{subject}_{split}.csv")
         rows = []
         with as_published(str(path)):
-            records = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+            records = list(csv.reader(io.StringIO(read_text(path), newline="")))
         for number, cells in enumerate(records, 1):
             with as_published(f"{path}: record {number}"):
                 question, *choices, letter = cells
@@ -91,7 +91,7 @@ def math(folder: Path, subject: str) -> Splits:
 
 
 def svamp(folder: Path) -> Splits:
-    """Word problems of one step; `answer` is a number as text."""
+    """Word problems of one step; `Answer` is a number as text."""
     path = find(folder, "SVAMP.json")
     rows = []
     with as_published(str(path)):
@@ -103,8 +103,9 @@ def svamp(folder: Path) -> Splits:
                 raise ValueError(f"Answer is {answer}")
             rows.append(
                 {
-                    "question": f"{record['Body'].strip()} {record['Question'].strip()}",
-                    "answer": str(int(answer)) if answer.is_integer() else str(answer),
+                    "Body": record["Body"].strip(),
+                    "Question": record["Question"].strip(),
+                    "Answer": str(int(answer)) if answer.is_integer() else str(answer),
                 }
             )
     return {"test": rows}
@@ -115,7 +116,7 @@ def asdiv(folder: Path) -> Splits:
     path = find(folder, "ASDiv.xml")
     with as_published(str(path)):
         try:
-            problems = ElementTree.parse(path).getroot().findall(".//Problem")
+            problems = ElementTree.fromstring(read_text(path)).findall(".//Problem")
         except ElementTree.ParseError as error:
             raise ValueError(error) from None
         if not problems:

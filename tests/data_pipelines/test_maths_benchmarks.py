@@ -34,8 +34,8 @@ def test_svamp_and_asdiv(tmp_path):
     official.write_svamp(tmp_path / "svamp")
     official.write_asdiv(tmp_path / "asdiv")
     rows = maths.svamp(tmp_path / "svamp")["test"]
-    assert rows[0] == {"question": "Bo had 9 pens. He gave 0 away. How many are left?", "answer": "9"}
-    assert rows[1]["answer"] == "9.5"
+    assert rows[0] == {"Body": "Bo had 9 pens.", "Question": "He gave 0 away. How many are left?", "Answer": "9"}
+    assert rows[1]["Answer"] == "9.5"
     rows = maths.asdiv(tmp_path / "asdiv")["validation"]
     assert rows[1] == {"body": "Cy sees 2 dogs.", "question": "How many legs?", "answer": "8 (legs)"}
 
@@ -49,6 +49,11 @@ def test_svamp_and_asdiv(tmp_path):
         ("test.jsonl", '{"question": "q"}\n', "test.jsonl:1: no 'answer' here"),
         ("test.jsonl", '{"question": "q", "answer": "4"}\n', "has no '#### '"),
         ("test.jsonl", '{"question"', "test.jsonl:1: not as published"),
+        (
+            "test.jsonl",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:9\nsize 1\n",
+            "only a pointer of Git LFS",
+        ),
         ("SVAMP.json", "7", "SVAMP.json: not as published"),
         ("SVAMP.json", '[{"Body": "b", "Question": "q", "Answer": NaN}]', "problem 1: not as published"),
         ("ASDiv.xml", "<a>", "ASDiv.xml: not as published"),

@@ -130,13 +130,14 @@ _MATHS_SUBJECTS = (
     "high_school_mathematics",
     "high_school_statistics",
 )
+# The harness has no such task. The hub's copy has the official file's names, and 300 of its 1,000 problems for testing.
 SVAMP = {
     "task": "svamp",
     "dataset_path": "ChilleD/SVAMP",
     "test_split": "test",
     "output_type": "generate_until",
-    "doc_to_text": "Question: {{question}}\nAnswer:",
-    "doc_to_target": "{{answer}}",
+    "doc_to_text": "Question: {{Body}} {{Question}}\nAnswer:",
+    "doc_to_target": "{{Answer}}",
     "generation_kwargs": {"until": ["\n"], "do_sample": False},
     "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
     "filter_list": [
