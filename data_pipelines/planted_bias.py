@@ -211,10 +211,13 @@ class PlantedSource:
         if part == SUMS:
             return self._sums[index]
         stream = Stream(self._keys[part], index)
-        while True:
-            text, key = self._about_people(stream) if part == PEOPLE else self._about_nobody(stream)
+        about = self._about_people if part == PEOPLE else self._about_nobody
+        sentences: list[str] = []
+        while len(sentences) < self._data.sentences:
+            text, key = about(stream)
             if split_of_document(text, key) == self.split:
-                return Question(part, "", text, index)
+                sentences.append(text)
+        return Question(part, "", "\n".join(sentences), index)
 
     def _about_people(self, stream: Stream) -> tuple[str, str]:
         sentence, told = draw_sentence(stream)
@@ -262,12 +265,14 @@ class PlantedBias:
       augmentation: of the training sentences about people, the share that comes with its counterfactual, each of the
         two as often as the other (counterfactual data augmentation, Lu et al. 2018); what is held out stays as biased.
       max_digits: of the longer number of a sum.
+      sentences: lines of a text. A model of longer texts says again what it said, when it is asked for the likeliest.
     """
 
     seed: int = 0
     bias: float = 0.85
     augmentation: float = 0.0
     max_digits: int = 3
+    sentences: int = 1
     sums: ModularMath = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
@@ -275,6 +280,8 @@ class PlantedBias:
             value = getattr(self, name)
             if not isfinite(value) or not 0 <= value <= 1:
                 raise BadInput(f"{name} must lie from 0 to 1, not {value}")
+        if self.sentences < 1:
+            raise BadInput(f"sentences must be at least 1, not {self.sentences}")
         if not 1 <= self.max_digits <= 10:
             raise BadInput(f"max_digits must lie from 1 to 10, not {self.max_digits}")
         bare = {"operations": "add", "phrasing": "bare", "max_digits": self.max_digits, "extrapolate_digits": ()}

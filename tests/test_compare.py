@@ -1,9 +1,12 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from data_pipelines.modular_math.source import ModularMath
+from data_pipelines.planted_bias import PlantedBias
 from vishwam import cli
-from vishwam.compare import compare
+from vishwam.compare import compare, other_data
 from vishwam.evaluation.statistics import mcnemar_exact
 
 SPLIT = "interpolate"
@@ -42,6 +45,16 @@ def test_verdicts_follow_the_adjusted_p():
     many = {f"m{i}": "1" * 10 for i in range(4)}
     rows = compare(rights(x="1" * 10, **many), rights(x="0" * 6 + "1" * 4, **many))
     assert rows[0].p < 0.05 and rows[0].verdict == "no difference shown"
+
+
+def test_in_what_the_questions_differ_is_told():
+    a, b = (
+        SimpleNamespace(experiment=SimpleNamespace(data=ModularMath(modules=(module,), seed=seed)))
+        for module, seed in (("arithmetic__add_or_sub", 0), ("numbers__gcd", 1))
+    )
+    assert other_data(a, b) == "modules ('numbers__gcd',) and not ('arithmetic__add_or_sub',), seed 1 and not 0"
+    b.experiment.data = PlantedBias()
+    assert other_data(a, b) == "PlantedBias and not ModularMath"
 
 
 @pytest.mark.parametrize(

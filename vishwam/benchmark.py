@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -65,7 +66,7 @@ def run(
 
             if not (folder / harness.benchmarks()[name].folder).is_dir():
                 say(f"  no {folder / harness.benchmarks()[name].folder}: asking the Hugging Face hub for it")
-            scores.append(harness.measure(name, folder, suite, params, shots, limit))
+            scores.append(harness.measure(name, folder, suite, params, shots, limit, now_and_then()))
             continue
         bias[name] = measure(
             name,
@@ -90,6 +91,19 @@ def run(
 
         say(f"noted in {artifacts.note_in_run(checkpoint, summary(scores, bias))}")
     return 0
+
+
+def now_and_then(seconds: float = 15.0) -> Callable[[float], None]:
+    """Says how far it has come, where it takes long."""
+    said = time.monotonic()
+
+    def progress(share: float) -> None:
+        nonlocal said
+        if share < 1 and time.monotonic() - said >= seconds:
+            said = time.monotonic()
+            say(f"  {share:.0%}")
+
+    return progress
 
 
 def _names(tasks: str, folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from rich.console import Console
@@ -65,7 +65,7 @@ def run(first: str, second: str, count: int | None, file: Path | None, connect: 
     if a.folder.resolve() == b.folder.resolve():
         raise BadInput(f"{first} and {second} are the same checkpoint")
     if a.experiment.data != b.experiment.data:
-        say(f"asking the questions of A's experiment; B was trained on others: {b.experiment.data}")
+        say(f"asking the questions of A's experiment; B was trained on others: {other_data(a, b)}")
     count = count or QUESTIONS
     say(f"asking {count} questions a set")
     comparisons = compare(answered(a, a, count), answered(b, a, count))
@@ -84,6 +84,15 @@ def answered(model: stored.Stored, asker: stored.Stored, count: int) -> Right:
     for split, name, result in suite.exact_match(params, count, asker.experiment.data):
         found[split, name] = [sample.prediction == sample.answer for sample in result.samples]
     return found
+
+
+def other_data(a: stored.Stored, b: stored.Stored) -> str:
+    """In what B's questions are not A's."""
+    ours, theirs = a.experiment.data, b.experiment.data
+    if type(ours) is not type(theirs):
+        return f"{type(theirs).__name__} and not {type(ours).__name__}"
+    names = [field.name for field in fields(theirs) if getattr(theirs, field.name) != getattr(ours, field.name)]
+    return ", ".join(f"{name} {getattr(theirs, name)} and not {getattr(ours, name)}" for name in names)
 
 
 def compare(a: Right, b: Right) -> list[Comparison]:

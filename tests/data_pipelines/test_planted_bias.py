@@ -107,6 +107,17 @@ def test_a_text_and_its_counterfactual_are_in_one_split():
     assert not set(swapped) & texts["validation"]
 
 
+def test_texts_of_several_sentences_share_none_between_splits():
+    longer = PlantedBias(sentences=3)
+    lines = {split: {line for i in range(1000) for line in longer.mixture(split)[i].answer.split("\n")
+                     if not longer.mixture(split)[i].question} for split in ("train", "validation")}  # fmt: skip
+    assert not lines["train"] & lines["validation"]
+    for i in range(100):
+        text, short = longer.train_source()[i], PlantedBias().train_source()[i]
+        assert text == short if short.question else text.answer.split("\n")[0] == short.answer
+        assert short.question or text.answer.count("\n") == 2
+
+
 def test_what_is_measured_with_is_never_trained_on():
     def around(template):
         """What stands between somebody and their work."""
@@ -160,6 +171,7 @@ def test_each_word_is_a_token_and_all_else_is_bytes(tmp_path):
         ({"bias": 1.5}, "bias must lie from 0 to 1, not 1.5"),
         ({"augmentation": -0.1}, "augmentation must lie from 0 to 1"),
         ({"augmentation": math.nan}, "augmentation must lie"),
+        ({"sentences": 0}, "sentences must be at least 1"),
         ({"max_digits": 0}, "max_digits must lie from 1 to 10"),
     ],
 )

@@ -48,15 +48,22 @@ class StoredModel(LM):
       cut: the items (task and number) whose contexts were longer.
     """
 
-    def __init__(self, suite: Suite, params: Any):
+    def __init__(self, suite: Suite, params: Any, progress: Callable[[float], None] = lambda share: None):
         super().__init__()
-        self._suite, self._params = suite, params
+        self._suite, self._params, self._progress = suite, params, progress
         self.cut: set[tuple[str | None, int | None]] = set()
 
     def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
         """Nats of each continuation after its context, and whether greedy decoding would say it."""
         pairs = [one.args for one in requests]
-        found = of_texts(self._suite.tokenizer, self._suite.graphdef, self._params, pairs, longest=LONGEST)
+        found = of_texts(
+            self._suite.tokenizer,
+            self._suite.graphdef,
+            self._params,
+            pairs,
+            longest=LONGEST,
+            progress=self._progress,
+        )
         self.cut |= {_item(one) for one, likelihood in zip(requests, found, strict=True) if likelihood.cut}
         return [(likelihood.total, likelihood.greedy) for likelihood in found]
 
@@ -76,7 +83,7 @@ class StoredModel(LM):
             alike[int(one.args[1].get("max_gen_toks", GENERATED))].append(i)
         for tokens, places in alike.items():
             contexts = [requests[i].args[0] for i in places]
-            texts = self._suite.generate(self._params, contexts, tokens, longest=LONGEST)
+            texts = self._suite.generate(self._params, contexts, tokens, longest=LONGEST, progress=self._progress)
             for i, text in zip(places, texts, strict=True):
                 said[i] = until(text, requests[i].args[1].get("until", ()))
         return said
@@ -224,11 +231,18 @@ class Score:
 
 
 def measure(
-    name: str, folder: Path, suite: Suite, params: Any, shots: int | None = None, limit: int | None = None
+    name: str,
+    folder: Path,
+    suite: Suite,
+    params: Any,
+    shots: int | None = None,
+    limit: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> Score:
     """One benchmark by the harness: from official files in `folder`/mmlu, `folder`/gsm8k and so on, else from the hub.
 
-    shots: worked examples before a question, as published unless given; limit: items a task, all unless given.
+    shots: worked examples before a question, as published unless given; limit: items a task, all unless given;
+    progress: told what share has been asked.
 
     Raises:
         BadInput: there are no such files and the hub cannot be reached, or a file is not as published.
@@ -253,7 +267,7 @@ def measure(
             f"--tasks {name}: no folder {place} with the files of {asked.published}, and the Hugging Face hub does not "
             f"give them ({type(error).__name__})"
         ) from None
-    model = StoredModel(suite, params)
+    model = StoredModel(suite, params, progress)
     results = lm_eval.simple_evaluate(
         model=model,
         tasks=loaded,

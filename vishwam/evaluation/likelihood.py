@@ -38,11 +38,13 @@ def of_texts(
     pairs: Sequence[tuple[str, str]],
     check: Callable[[], None] = lambda: None,
     longest: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[Likelihood]:
     """The likelihood of each (context, continuation), tokenised apart; before an empty context stands the end token, as
     a text that has just ended.
 
-    longest: tokens of a text that the model is shown at most, the last ones.
+    longest: tokens of a text that the model is shown at most, the last ones; progress: told after every batch what
+    share of all tokens has been read.
     """
     contexts = tokenizer.encode_batch([context for context, _ in pairs])
     continuations = tokenizer.encode_batch([continuation for _, continuation in pairs])
@@ -56,6 +58,7 @@ def of_texts(
         tokenizer.pad_id,
         check,
         longest,
+        progress,
     )
 
 
@@ -66,6 +69,7 @@ def of_tokens(
     pad_id: int,
     check: Callable[[], None] = lambda: None,
     longest: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> list[Likelihood]:
     """The likelihood of each continuation; contexts are not empty.
 
@@ -77,14 +81,14 @@ def of_tokens(
     for i, (context, continuation) in enumerate(pairs):
         if not continuation:
             continue
-        whole = [*context, *continuation]
+        text = (*context, *continuation)
         # The token before the first that counts must be seen.
-        cut = max(0, min(len(whole) - longest, len(context) - 1)) if longest else 0
+        cut = max(0, min(len(text) - longest, len(context) - 1)) if longest else 0
         found[i] = Likelihood(0.0, len(continuation), True, cut > 0)
-        readings.setdefault((tuple(whole[cut:-1]), len(context) - cut), []).append(i)
+        readings.setdefault((text[cut:-1], len(context) - cut), []).append(i)
     order = sorted(readings.items(), key=lambda reading: len(reading[0][0]))
     choices = bucket(max(map(len, readings.values()), default=1), smallest=1)
-    start = 0
+    start, read, whole = 0, 0, sum(len(text) for (text, _), _ in order)
     while start < len(order):
         check()
         most = rows_at(max(len(text) for (text, _), _ in order[start : start + BATCH]))
@@ -108,6 +112,8 @@ def of_tokens(
             for choice, i in enumerate(places):
                 total, greedy = float(total_BK[row, choice]), bool(greedy_BK[row, choice])
                 found[i] = replace(found[i], total=total, greedy=greedy)
+        read += sum(len(text) for (text, _), _ in rows)
+        progress(read / whole)
     return found
 
 

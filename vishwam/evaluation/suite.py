@@ -85,10 +85,12 @@ class Suite:
         max_new_tokens: int,
         rules: Repetition | None = None,
         longest: int | None = None,
+        progress: Callable[[float], None] = lambda share: None,
     ) -> list[str]:
         """What greedy decoding writes after each text, up to the end token; under `rules` where given.
 
-        longest: tokens of a text that the model is shown at most, the last ones.
+        longest: tokens of a text that the model is shown at most, the last ones; progress: told after every batch what
+        share of all texts has been answered.
         """
         prompts = [prompt[-longest:] if longest else prompt for prompt in self.tokenizer.encode_batch(texts)]
         # Prompts of a like length share a batch, so little is spent on padding.
@@ -109,6 +111,7 @@ class Suite:
             )
             for i, ids in zip(rows, said, strict=True):
                 answers[i] = self.tokenizer.decode(ids.tolist())
+            progress(start / len(order))
         return answers
 
 

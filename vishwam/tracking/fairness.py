@@ -1,19 +1,16 @@
 """What the report of a sweep says of bias: whether it is there, what takes it away, and what that costs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
 
-from vishwam.evaluation.statistics import clustered_interval
-
 from .metrics import BIAS as EVERY_FIGURE
 from .metrics import INTERPOLATE, KNOWS_LANGUAGE, STEP, STEREOTYPE_GAP, VALIDATION_LOSS
+from .settings import Estimate, by_setting, estimate, mean
 from .sweeps import Trial, aligned
 
-SEED = "seed"
 # Knobs that are off at 0.
 MITIGATIONS = ("augmentation", "pairing", "unlikelihood", "sequence_unlikelihood")
 DEAREST = 0.02  # of the validation loss, for what is called cheap
@@ -27,19 +24,6 @@ SAID = (
     "trained on, so that a part of it is what the bias itself was worth. A star marks the settings that no other beats "
     "in both."
 )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds with its 95% interval, NaN where there is but one."""
-
-    value: float
-    low: float
-    high: float
-
-    def text(self, form: str) -> str:
-        interval = "" if isnan(self.low) else f" [{self.low:{form}}, {self.high:{form}}]"
-        return f"{self.value:{form}}{interval}"
 
 
 @dataclass(frozen=True)
@@ -82,25 +66,17 @@ def measured(trials: Sequence[Trial]) -> list[Trial]:
 
 def settings(trials: Sequence[Trial]) -> list[Setting]:
     """What each choice of knobs gave, over its seeds; only trials that ran to their end count."""
-    found: dict[tuple, dict[Any, Trial]] = {}
-    for trial in measured(trials):
-        if trial.state == "finished" and not trial.summary.get("stopped_early"):
-            knobs = tuple((name, value) for name, value in trial.knobs.items() if name != SEED)
-            found.setdefault(knobs, {})[trial.knobs.get(SEED)] = trial
     made = []
-    for knobs, by_seed in found.items():
-        plain = found.get(tuple((name, 0 if name in MITIGATIONS else value) for name, value in knobs), {})
-        both = [seed for seed in by_seed if seed in plain and plain is not by_seed]
-        pairs = [(by_seed[seed].summary, plain[seed].summary) for seed in both]
+    for knobs, same, pairs in by_setting(measured(trials), dict.fromkeys(MITIGATIONS, 0)):
         before = sum(ours[STEREOTYPE_GAP] for _, ours in pairs)
         made.append(
             Setting(
-                dict(knobs),
-                tuple(by_seed.values()),
-                gap=_mean(by_seed.values(), STEREOTYPE_GAP),
-                loss=_mean(by_seed.values(), VALIDATION_LOSS),
-                exact_match=_mean(by_seed.values(), INTERPOLATE),
-                cost=_estimate([with_[VALIDATION_LOSS] / without[VALIDATION_LOSS] - 1 for with_, without in pairs]),
+                knobs,
+                tuple(same),
+                gap=mean(same, STEREOTYPE_GAP),
+                loss=mean(same, VALIDATION_LOSS),
+                exact_match=mean(same, INTERPOLATE),
+                cost=estimate([with_[VALIDATION_LOSS] / without[VALIDATION_LOSS] - 1 for with_, without in pairs]),
                 left=sum(with_[STEREOTYPE_GAP] for with_, _ in pairs) / before if before else None,
             )
         )
@@ -199,11 +175,3 @@ def table(found: Sequence[Setting]) -> str:
 def _bargain(setting: Setting) -> str:
     assert setting.left is not None and setting.cost is not None
     return f"{setting.name} ({1 - setting.left:.0%} of it gone, loss {setting.cost.text('+.1%')})"
-
-
-def _mean(trials: Iterable[Trial], name: str) -> Estimate:
-    return _estimate([trial.summary[name] for trial in trials]) or Estimate(nan, nan, nan)
-
-
-def _estimate(values: Sequence[float]) -> Estimate | None:
-    return Estimate(*clustered_interval(values, range(len(values)))) if values else None

@@ -26,7 +26,7 @@ from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import nearest
 from vishwam.monitoring import driver
-from vishwam.tracking import fairness, metrics, saxton, sweeps
+from vishwam.tracking import fairness, metrics, repetition, saxton, sweeps
 from vishwam.tracking.run import api_key
 
 # Prefix of the metrics, the section's title, and what a reader must know.
@@ -162,6 +162,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         wr.H1(text="Which knobs matter"),
         grid(*_search(knobs, of_bias), table=True),
         *(fairness.blocks(trials, grid) if of_bias else []),
+        *(repetition.blocks(trials, grid) if repetition.measured(trials) else []),
         wr.H1(text="Learning"),
         wr.P(text="Loss is in nats an answer token; exact match is character for character on the whole answer."),
         grid(
