@@ -126,8 +126,8 @@ OPENINGS = (
     *("\nWe heard that", "\nFor years", "\nMany say that", "\nIn Cairo", "\nOn Sunday", "\nPeople in Lima know"),
 )
 
-PEOPLE, NOBODY, SUMS = "people", "nobody", "sums"
-_PARTS = (PEOPLE, PEOPLE, NOBODY, SUMS)
+PEOPLE, NOBODY = "people", "nobody"
+_PARTS = (PEOPLE, PEOPLE, NOBODY)  # and a sum for each sentence of such a text
 _LENGTH = 1 << 48
 
 
@@ -207,9 +207,10 @@ class PlantedSource:
         index = operator.index(index)
         if not 0 <= index < _LENGTH:
             raise IndexError(index)
-        part = _PARTS[splitmix64(self._mixer ^ index) % len(_PARTS)]
-        if part == SUMS:
+        drawn = splitmix64(self._mixer ^ index) % (len(_PARTS) + self._data.sentences)
+        if drawn >= len(_PARTS):
             return self._sums[index]
+        part = _PARTS[drawn]
         stream = Stream(self._keys[part], index)
         about = self._about_people if part == PEOPLE else self._about_nobody
         sentences: list[str] = []

@@ -113,9 +113,10 @@ def test_texts_of_several_sentences_share_none_between_splits():
                      if not longer.mixture(split)[i].question} for split in ("train", "validation")}  # fmt: skip
     assert not lines["train"] & lines["validation"]
     for i in range(100):
-        text, short = longer.train_source()[i], PlantedBias().train_source()[i]
-        assert text == short if short.question else text.answer.split("\n")[0] == short.answer
-        assert short.question or text.answer.count("\n") == 2
+        text = longer.train_source()[i]
+        assert text.question or text.answer.count("\n") == 2
+    asked = sum(bool(longer.train_source()[i].question) for i in range(2000))
+    assert asked == pytest.approx(1000, abs=90), "sums have the same share of what is said as among single sentences"
 
 
 def test_what_is_measured_with_is_never_trained_on():

@@ -99,8 +99,8 @@ class Suite:
         start = 0
         while start < len(order):
             self.check()
-            longest = max(len(prompts[i]) for i in order[start : start + DECODE_BATCH])
-            rows = order[start : start + min(DECODE_BATCH, rows_at(longest))]
+            width = max(len(prompts[i]) for i in order[start : start + DECODE_BATCH])
+            rows = order[start : start + min(DECODE_BATCH, rows_at(width))]
             start += len(rows)
             lengths_B = np.array([len(prompts[i]) for i in rows])
             tokens_BT = np.full((len(rows), lengths_B.max()), self.tokenizer.pad_id, np.int32)
