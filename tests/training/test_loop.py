@@ -100,7 +100,7 @@ def experiment(packing=UNPACKED, until=0.0, **knobs):
             evaluate_every=16, validation_questions=16, evaluation_questions=4, final_questions=8, max_answer_tokens=8,
             until_exact_match=until,
         ),
-        bias=BiasConfig(axes=("gender",), templates=2, generations=4),
+        bias=BiasConfig(axes=("gender",), templates=3, generations=4),
     )  # fmt: skip
 
 
