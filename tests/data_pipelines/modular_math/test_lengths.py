@@ -116,7 +116,7 @@ def test_lengths_and_depths_that_do_not_fit_are_named(module, settings, message)
     [
         (ADD, ["50_digits", "100_digits"], 34),
         (MUL, ["50_digits", "100_digits"], 34),
-        (CHAINS, ["4_definitions", "6_definitions"], 66),
+        (CHAINS, ["3_definitions", "4_definitions"], 50),
     ],
 )
 def test_the_ablation_asks_each_of_its_tasks_in_buckets_that_hold_them(task, sets, bucket):
