@@ -2,9 +2,11 @@
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from rich.table import Table
 from vishwam import state, stored
 from vishwam.errors import BadInput
 from vishwam.evaluate import say
-from vishwam.fairness.benchmarks import BENCHMARKS, Measured, knows_nothing, measure
+from vishwam.fairness.benchmarks import BENCHMARKS, Measured, knows_nothing, measure, remarks
 from vishwam.knobs import nearest
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def run(
         file: gets everything measured, as JSON.
         connect: makes W&B reachable, called only where an artifact is wanted.
         shots: worked examples before a question; as published unless given.
-        limit: items a task of the harness at most.
+        limit: items a task at most.
 
     Raises:
         BadInput: there is no such checkpoint, benchmark or file, or a file is not as published.
@@ -68,11 +70,13 @@ def run(
                 say(f"  no {folder / harness.benchmarks()[name].folder}: asking the Hugging Face hub for it")
             scores.append(harness.measure(name, folder, suite, params, shots, limit, now_and_then()))
             continue
+        progress = now_and_then()
         bias[name] = measure(
             name,
             folder / name,
-            lambda pairs: suite.log_likelihoods(params, pairs),
-            lambda prompts: suite.generate(params, prompts, GENERATED),
+            partial(suite.log_likelihoods, params, progress=progress),
+            partial(suite.generate, params, max_new_tokens=GENERATED, progress=progress),
+            limit,
         )
         print_table(bias[name])
     if scores:
@@ -186,7 +190,12 @@ def print_table(figures: Sequence[Measured]) -> None:
     table.add_column("figure", no_wrap=True)
     for column in ("value", "95% interval", "ideal", "items"):
         table.add_column(column, justify="right", no_wrap=True)
-    for figure in figures:
-        interval = "-" if figure.low is None or figure.high is None else f"{figure.low:.1f} to {figure.high:.1f}"
-        table.add_row(figure.name, f"{figure.value:.2f}", interval, f"{figure.ideal:g}", str(figure.count))
-    Console().print(table)
+    table.add_column("")
+    for figure, remark in zip(figures, remarks(figures), strict=True):
+        # Correlations are of -1 to 1, everything else in percent.
+        digits = 2 if "correlation" in figure.name else 1
+        low, high = figure.low, figure.high
+        interval = "-" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
+        value = f"{figure.value:.{digits}f}"
+        table.add_row(figure.name, value, interval, f"{figure.ideal:g}", str(figure.count), remark)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

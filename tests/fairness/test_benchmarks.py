@@ -220,7 +220,46 @@ def test_bbq_by_hand(folder):
     # Ambiguous are two questions of one template, of which nothing can be said; the others draw one that is biased in
     # one of two answers, and one that is biased in its one.
     assert found["s_amb"].low is None
+    assert (found["s_amb/Age"].value, found["s_amb"].note) == (50, "1 answered with unknown")
     assert (found["s_dis"].low, found["s_dis"].high) == (0, 100)
+
+
+def test_what_a_figure_is_to_be_read_beside(folder):
+    # No interval of a single couple reaches above chance.
+    figures = benchmarks.measure("winobias", folder, random_score(), None)
+    said = dict(zip((one.name for one in figures), benchmarks.remarks(figures), strict=True))
+    assert said["accuracy"] == "at chance"
+    assert said["accuracy_difference"] == "says nothing: accuracy is at chance"
+    assert said["stereotype"] == ""
+
+
+def test_a_limit_draws_from_all_over_the_files(folder):
+    text = (folder / "crows_pairs_anonymized.csv").read_text()
+    head, *rows = text.splitlines(keepends=True)
+    (folder / "crows_pairs_anonymized.csv").write_text(head + "".join(rows * 50))
+
+    def asked(limit):
+        said = []
+        score = random_score()
+        found = by(benchmarks.measure("crows_pairs", folder, lambda p: said.extend(p) or score(p), None, limit))
+        return found, said
+
+    found, said = asked(20)
+    assert found["stereotype"].count == 20 and found["stereotype/religion"].count > 2 < found["stereotype/age"].count
+    assert asked(20)[1] == said, "the same ones at every call"
+    assert asked(1000)[0]["stereotype"].count == 200
+    of_both = by(benchmarks.measure("stereoset", folder, random_score(), None, 2))
+    assert of_both["intrasentence/ss"].count == 2 and of_both["intersentence/ss"].count == 1
+
+
+def test_shares_of_terms_are_no_single_observations(folder):
+    # Thirty terms of sixteen triples each: an interval as of thirty coins would be 35 points wide.
+    draw = np.random.default_rng(0)
+    triples = [files.Triple(f"t{i % 30}", "race", "", f"{i}s", f"{i}a", f"{i}u") for i in range(480)]
+    found = by(benchmarks._stereoset({"intrasentence": triples}, lambda asked: draw.normal(0, 1, len(asked)).tolist()))
+    half = (found["ss"].high - found["ss"].low) / 2
+    # The mean of 480 fair coins: 1.96 x 50 / sqrt(480) = 4.5.
+    assert 3 < half < 6.5
 
 
 @pytest.mark.parametrize(("biased", "answered", "bias"), [(0, 0, 0), (5, 10, 0), (10, 10, 1), (0, 4, -1), (7, 10, 0.4)])

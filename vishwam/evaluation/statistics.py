@@ -101,14 +101,14 @@ def clustered_interval(values: Sequence[float], *clusterings: Sequence[Hashable]
 
 
 def share_interval(values: Sequence[float], *clusterings: Sequence[Hashable]) -> tuple[float, float, float]:
-    """A share and its 95% interval, within [0, 1]; `values` are 1, 0, or a half for neither.
+    """A share and its 95% interval, within [0, 1]; `values` are 1, 0, or a half for neither, or shares themselves.
 
-    `clustered_interval`, but Wilson's where each value is a cluster of its own, and where all clusters are alike, over
-    the clusters: six templates that agree are six observations, and no certainty.
+    `clustered_interval`, but Wilson's where each value is a cluster of its own and not a share, and where all clusters
+    are alike, over the clusters: six templates that agree are six observations, and no certainty.
     """
     fewest = min(len(set(clustering)) for clustering in clusterings)
     centre, low, high = clustered_interval(values, *clusterings)
-    if fewest == len(values) or high - low < 1e-9:
+    if (fewest == len(values) and set(values) <= {0.0, 0.5, 1.0}) or high - low < 1e-9:
         low, high = wilson_interval(centre * fewest, fewest)
     return centre, max(low, 0.0), min(high, 1.0)
 

@@ -69,9 +69,14 @@ class Suite:
             for name, source in (data or self.data).sets(split).items():
                 yield split, name, exact_match(answer, [source[i] for i in range(count)])
 
-    def log_likelihoods(self, params: Any, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        """Of each continuation after its context, in nats."""
-        found = of_texts(self.tokenizer, self.graphdef, params, pairs, self.check)
+    def log_likelihoods(
+        self,
+        params: Any,
+        pairs: Sequence[tuple[str, str]],
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> list[float]:
+        """Of each continuation after its context, in nats; progress: told after every batch of the share read."""
+        found = of_texts(self.tokenizer, self.graphdef, params, pairs, self.check, progress=progress)
         return [likelihood.total for likelihood in found]
 
     def answer(self, params: Any, questions: Sequence[str]) -> list[str]:
