@@ -178,7 +178,7 @@ def print_scores(scores: "Sequence[Score]") -> None:
             remarks.append(f"of {score.cut} only the end was read")
         interval, remark = f"{low:.1%} to {high:.1%}", "; ".join(remarks)
         table.add_row(score.benchmark, f"{score.value:.1%}", interval, chance, str(score.count), remark)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def print_table(figures: Sequence[Measured]) -> None:
