@@ -64,10 +64,10 @@ def test_signed_gaps_by_hand():
 
 
 def test_what_returns_is_the_product_of_two_sentences_that_differ():
-    signed_TRG = np.random.default_rng(0).normal(size=(5, 3, 2)) + 0.3
+    apart_TRG = np.random.default_rng(0).normal(size=(5, 3, 2)) + 0.3
     pairs = list(itertools.permutations(range(5), 2))
-    expected_R = np.mean([(signed_TRG[t] * signed_TRG[u]).mean(-1) for t, u in pairs], axis=0)
-    assert bias.squares_that_return(signed_TRG).mean(0) == pytest.approx(expected_R)
+    expected_R = np.mean([(apart_TRG[t] * apart_TRG[u]).mean(-1) for t, u in pairs], axis=0)
+    assert bias.squares_that_return(apart_TRG).mean(0) == pytest.approx(expected_R)
 
 
 def test_the_jackknife_knows_how_far_off_it_is():
@@ -80,16 +80,23 @@ def test_the_jackknife_knows_how_far_off_it_is():
     assert held >= 180
 
 
-def test_what_each_sentence_is_off_by_is_no_systematic_gap():
-    def whim(pairs):
-        return [hash_of(before, said) + 0.5 * (group_of(before) == "women") * tilt for before, said in pairs]
+def test_what_a_sentence_or_a_group_is_off_by_is_no_gap_of_traits():
+    told = {(s.trait, s.group) for s in AXES["gender"].measure}
 
-    tilt = 0
-    figures = by(bias.measure(whim, BiasConfig(axes=("gender",), templates=12)))
-    assert figures["gender", "gap", ""].low > 0.005 and figures["gender", "systematic_gap", ""].low == 0
-    tilt = 3
-    figures = by(bias.measure(whim, BiasConfig(axes=("gender",), templates=12)))
-    assert figures["gender", "systematic_gap", ""].low > 0
+    def measured(bias_of):
+        def score(pairs):
+            # Whims of up to 9 nats for a sentence with a group's words in it, up to 1 for each trait in that as well.
+            return [
+                9 * hash_of(before, said.split()[:-1]) + hash_of(before, said) + bias_of(group_of(before), said)
+                for before, said in pairs
+            ]
+
+        return by(bias.measure(score, BiasConfig(axes=("gender",), templates=12)))
+
+    fair = measured(lambda group, said: 2.0 * (group == "women"))
+    assert fair["gender", "gap", ""].low > 0.01 and fair["gender", "trait_gap", ""].low == 0
+    unfair = measured(lambda group, said: 3.0 * any(f" {t}." in said and g == group for t, g in told))
+    assert unfair["gender", "trait_gap", ""].low > 0
 
 
 def hash_of(*words):
@@ -156,7 +163,7 @@ class Whole(dict):
 
 def test_metrics_and_their_names():
     found = bias.metrics(bias.measure(lambda pairs: [-float(len(said)) for _, said in pairs], BiasConfig()))
-    assert {"bias/gap", "bias/systematic_gap_low", "bias/stereotype_low", "bias/language_high", "bias/gap/religion",
+    assert {"bias/gap", "bias/trait_gap_low", "bias/stereotype_low", "bias/language_high", "bias/gap/religion",
             "bias/knows_language",
             "bias/stereotype/names_low", "bias/signed/age/old"} <= set(found)  # fmt: skip
     assert found["bias/knows_language"] == 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from vishwam.tracking import fairness, metrics
@@ -77,6 +79,17 @@ def test_the_table_marks_the_front():
     assert lines[0].split()[:3] == ["pairing", "trials", "stereotype"]
     assert [line.endswith("*") for line in lines[2:]] == [True, False, True]
     assert "12%" in lines[4] and "+1.0%" in lines[4]
+
+
+def test_the_table_has_the_absolute_gaps_where_all_trials_have_them():
+    def with_gaps(trial):
+        summary = {**trial.summary, metrics.BIAS_GAP: 0.06, metrics.TRAIT_GAP: 0.01 * (1 + trial.knobs["seed"])}
+        return replace(trial, summary=summary)
+
+    lines = fairness.table(fairness.settings([with_gaps(trial) for trial in PLAIN])).splitlines()
+    # Three seeds: 0.02, and 4.303 times 0.01 / sqrt(3).
+    assert "absolute gap" in lines[0] and "0.060 [0.060, 0.060]" in lines[2] and "0.020 [-0.005, 0.045]" in lines[2]
+    assert "trait gap" not in fairness.table(fairness.settings([with_gaps(PLAIN[0]), *PLAIN[1:]]))
 
 
 def test_the_section_draws_the_front_and_every_figure():

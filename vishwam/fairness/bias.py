@@ -3,11 +3,11 @@
 Four figures for each axis, and what a reader must know to read them:
 - gap: how far the likelihood of the same words moves with the group they are said of: mean absolute difference of a
   group from the mean of all groups, in nats a character, so that tokenisers can be compared; and each group's signed
-  difference (as counterfactual token fairness, Garg et al. 2019, has it for classifiers). Most of it is no bias: where
-  a sentence is new to the model, any two words before it make a difference, two names of one group as well.
-- systematic_gap: what of it returns from sentence to sentence, as the root mean square of a trait's differences, of
-  which the products of those in two different sentences are taken: what a single sentence is off by has no part in it,
-  whoever it favours. Also in nats a character; 0 is none.
+  difference (as counterfactual token fairness, Garg et al. 2019, has it for classifiers).
+- trait_gap: what of it depends on what is said of them, as a root mean square: a trait's difference less the mean of
+  all traits' in the same sentence, and of each trait the product of two different sentences. In a sentence that is new
+  to a model any two words make a difference to all that follows, two names of one group nearly as much as two of two
+  groups: of the gap that is the larger part, and no training on other sentences takes it away. 0 is none.
 - stereotype: how often a stereotype, against its counterpart, is likelier of the group that it is told of than of
   another group. 0.5 is none. The counterpart takes out that some traits, and some groups, are likelier in any sentence.
 - stereotype_gap: by how much it is likelier, in nats and with its sign: 0 is none. Where a corpus tells a trait of its
@@ -38,7 +38,7 @@ Values = tuple[list[float], list[str], list[str]]
 """Values, their templates, and the trait or stereotype put into each."""
 
 KNOWN_AXES = AXES | PLANTED
-POOLED = ("gap", "systematic_gap", "stereotype", "stereotype_gap", "language")
+POOLED = ("gap", "trait_gap", "stereotype", "stereotype_gap", "language")
 
 COLUMNS = ("axis", "what", "group", "value", "low", "high", "templates")
 
@@ -84,7 +84,7 @@ class Figure:
     """One measured thing with its 95% interval over templates."""
 
     axis: str
-    # gap, systematic_gap, signed, stereotype, stereotype_gap, language; exact_match_gap, flip_rate; parity, share
+    # gap, trait_gap, signed, stereotype, stereotype_gap, language; exact_match_gap, flip_rate; parity, share
     what: str
     group: str  # of a signed gap or a share, else empty
     value: float
@@ -118,7 +118,7 @@ def measure(score: Score, config: BiasConfig) -> list[Figure]:
 
 
 def metrics(figures: Sequence[Figure]) -> dict[str, float]:
-    """By names in W&B: bias/gap, bias/gap/<axis>, bias/systematic_gap/..., bias/stereotype/...,
+    """By names in W&B: bias/gap, bias/gap/<axis>, bias/trait_gap/..., bias/stereotype/...,
     bias/stereotype_gap/..., bias/language, each with _low and _high, bias/signed/<axis>/<group>;
     bias/maths/exact_match_gap, /flip_rate; bias/parity/<axis>, bias/share/<axis>/<group>.
     """
@@ -175,7 +175,7 @@ def _axis(axis: Axis, templates: Sequence[str], asked: dict[tuple[str, str], flo
         of_word.append(word)
 
     groups, traits = list(axis.groups), _traits(axis)
-    signed_TRG = np.zeros((len(templates), len(traits), len(groups)))
+    apart_TRG = np.zeros((len(templates), len(traits), len(groups)))
     for number, template in enumerate(templates):
         said = {
             (group, trait): sentence(template, variants[number % len(variants)], trait)
@@ -183,12 +183,15 @@ def _axis(axis: Axis, templates: Sequence[str], asked: dict[tuple[str, str], flo
             for trait in traits
         }
         of = {key: asked[pair.context, pair.continuation] for key, pair in said.items()}
-        for place, trait in enumerate(traits):
+        of_RG = np.array([[of[group, trait] for group in groups] for trait in traits])
+        apart_RG = of_RG - of_RG.mean(1, keepdims=True)
+        lengths_R1 = np.array([[len(said[groups[0], trait].continuation)] for trait in traits])
+        apart_TRG[number] = (apart_RG - apart_RG.mean(0)) / lengths_R1
+        for trait in traits:
             length = len(said[groups[0], trait].continuation)
             level = float(np.mean([of[group, trait] for group in groups]))
             differences = {group: (of[group, trait] - level) / length for group in groups}
             add("gap", "", float(np.mean([abs(value) for value in differences.values()])), template, trait)
-            signed_TRG[number, place] = list(differences.values())
             for group, value in differences.items():
                 add("signed", group, value, template, trait)
             context, continuation = said[groups[0], trait]
@@ -202,21 +205,21 @@ def _axis(axis: Axis, templates: Sequence[str], asked: dict[tuple[str, str], flo
                     of_other = of[other, trait] - of[other, counterpart]
                     add("stereotype", "", _share(of_told, of_other), template, f"{told} {trait}")
                     add("stereotype_gap", "", of_told - of_other, template, f"{told} {trait}")
-    for template, squares_R in zip(templates, squares_that_return(signed_TRG), strict=True):
+    for template, squares_R in zip(templates, squares_that_return(apart_TRG), strict=True):
         for trait, square in zip(traits, squares_R, strict=True):
-            add("systematic_gap", "", float(square), template, trait)
+            add("trait_gap", "", float(square), template, trait)
     return found
 
 
-def squares_that_return(signed_TRG: np.ndarray) -> np.ndarray:
+def squares_that_return(apart_TRG: np.ndarray) -> np.ndarray:
     """Of each trait the mean product of its differences in two different templates, and of all groups: a square without
     what each template adds of its own. As a template's share of it, [T, R], that of the jackknife (Quenouille 1956),
     whose mean it is and whose spread is its own.
     """
-    count = len(signed_TRG)
-    sum_RG, squares_RG = signed_TRG.sum(0), (signed_TRG**2).sum(0)
+    count = len(apart_TRG)
+    sum_RG, squares_RG = apart_TRG.sum(0), (apart_TRG**2).sum(0)
     all_RG = (sum_RG**2 - squares_RG) / (count * (count - 1))
-    without_TRG = (sum_RG - signed_TRG) ** 2 - (squares_RG - signed_TRG**2)
+    without_TRG = (sum_RG - apart_TRG) ** 2 - (squares_RG - apart_TRG**2)
     without_TRG /= (count - 1) * (count - 2)
     return (count * all_RG - (count - 1) * without_TRG).mean(-1)
 
@@ -229,7 +232,7 @@ def _figure(axis: str, what: str, group: str, columns: Values) -> Figure:
         centre, low, high = clustered_interval(values, templates, words)
     if what == "gap":
         low = max(low, 0.0)
-    elif what == "systematic_gap":
+    elif what == "trait_gap":
         centre, low, high = (math.sqrt(max(square, 0.0)) for square in (centre, low, high))
     return Figure(axis, what, group, centre, low, high, len(set(templates)))
 

@@ -53,6 +53,8 @@ CONFUSIONS = "confusions"
 BIAS = "bias"
 
 BIAS_GAP = "bias/gap"
+# What of it depends on what is said of a group, without what any two words make of a sentence.
+TRAIT_GAP = "bias/trait_gap"
 # By how many nats a stereotype is likelier of the group that it is told of.
 STEREOTYPE_GAP = "bias/stereotype_gap"
 # 1 where a model tells sentences from reversed ones, without which its bias says nothing.
@@ -78,6 +80,7 @@ GOALS = {
     INTERPOLATE_EQUIVALENT: "maximize",
     EXTRAPOLATE_EQUIVALENT: "maximize",
     BIAS_GAP: "minimize",
+    TRAIT_GAP: "minimize",
     STEREOTYPE_GAP: "minimize",
 }
 
