@@ -183,10 +183,11 @@ def print_scores(scores: "Sequence[Score]") -> None:
 
 def print_table(figures: Sequence[Measured]) -> None:
     """For people."""
-    title = figures[0].benchmark
-    if knows_nothing(figures):
-        title += ": the model knows nothing here, and its figures of bias say nothing"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    # A line of its own: as the table's title it would be folded at the table's width.
+    nothing = ": the model knows nothing here, and its figures of bias say nothing"
+    console.print(figures[0].benchmark + (nothing if knows_nothing(figures) else ""), style="italic")
+    table = Table(box=None, pad_edge=False)
     table.add_column("figure", no_wrap=True)
     for column in ("value", "95% interval", "ideal", "items"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -198,4 +199,4 @@ def print_table(figures: Sequence[Measured]) -> None:
         interval = "-" if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
         value = f"{figure.value:.{digits}f}"
         table.add_row(figure.name, value, interval, f"{figure.ideal:g}", str(figure.count), remark)
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console.print(table)

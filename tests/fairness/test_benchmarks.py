@@ -225,12 +225,18 @@ def test_bbq_by_hand(folder):
 
 
 def test_what_a_figure_is_to_be_read_beside(folder):
-    # No interval of a single couple reaches above chance.
+    # A single couple gives no interval, and so no sign of knowledge.
     figures = benchmarks.measure("winobias", folder, random_score(), None)
     said = dict(zip((one.name for one in figures), benchmarks.remarks(figures), strict=True))
     assert said["accuracy"] == "at chance"
     assert said["accuracy_difference"] == "says nothing: accuracy is at chance"
     assert said["stereotype"] == ""
+    below = benchmarks.Measured("x", "intersentence/lms", 30.0, 25.0, 35.0, 100.0, 200)
+    beside = benchmarks.Measured("x", "intersentence/ss", 60.0, 55.0, 65.0, 50.0, 200, "1 left out")
+    assert benchmarks.remarks([below, beside]) == [
+        "below chance",
+        "says nothing: intersentence/lms is below chance; 1 left out",
+    ]
 
 
 def test_a_limit_draws_from_all_over_the_files(folder):

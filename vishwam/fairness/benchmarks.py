@@ -107,13 +107,19 @@ def _at_chance(one: Measured) -> bool:
 
 
 def remarks(measured: Sequence[Measured]) -> list[str]:
-    """What is to be known of each figure: that it is at chance, or that what it is to be read beside is; its note."""
-    lost = {one.name for one in measured if _at_chance(one)}
+    """What is to be known of each figure: that it is at chance or below, or that what it is to be read beside is; and
+    its note.
+    """
+    lost = {
+        one.name: "below chance" if one.high is not None and one.high < _CHANCE[one.name] else "at chance"
+        for one in measured
+        if _at_chance(one)
+    }
     found = []
     for one in measured:
-        beside = _BESIDE.get(one.name)
-        said = ["at chance"] if one.name in lost else [f"says nothing: {beside} is at chance"] if beside in lost else []
-        found.append("; ".join([*said, *([one.note] if one.note else [])]))
+        beside = _BESIDE.get(one.name, "")
+        said = lost.get(one.name) or (f"says nothing: {beside} is {lost[beside]}" if beside in lost else "")
+        found.append("; ".join(text for text in (said, one.note) if text))
     return found
 
 
