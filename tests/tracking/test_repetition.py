@@ -1,5 +1,3 @@
-import pytest
-
 from vishwam.tracking import metrics, repetition
 from vishwam.tracking.sweeps import Trial
 
@@ -23,13 +21,22 @@ RULED = [trial(seed, 0.0, 1.0 + seed, unlikelihood=0.0, repetition_penalty=1.3, 
 
 
 def test_a_setting_stands_with_its_interval_beside_the_cost_to_the_same_seeds():
+    table = repetition.table(repetition.settings(PLAIN + TRAINED + RULED))
+    rows = {tuple(line.split()[:2]): line for line in table.splitlines()}
     # Three seeds: t(0.975, 2) = 4.303 times 0.1 / sqrt(3).
-    rows = {line.split()[0] + line.split()[1]: line for line in repetition.table(PLAIN + TRAINED + RULED).splitlines()}
-    assert "70.0% [45.2%, 94.8%]" in rows["0.01.0"] and " - " in rows["0.01.0"]
-    assert "10.0%" in rows["0.51.0"] and "+2.0%" in rows["0.51.0"]
-    assert "+0.0%" in rows["0.01.3"], "a rule of decoding leaves the model as it is"
+    assert "70.0% [45.2%, 94.8%]" in rows["0.0", "1.0"] and " - " in rows["0.0", "1.0"]
+    assert "10.0%" in rows["0.5", "1.0"] and "+2.0%" in rows["0.5", "1.0"]
+    assert "+0.0%" in rows["0.0", "1.3"], "a rule of decoding leaves the model as it is"
 
 
-@pytest.mark.parametrize("knobs", [{}, {"pairing": 0.1}])
-def test_a_sweep_that_tries_nothing_against_repetition_has_no_section(knobs):
-    assert not repetition.measured([trial(0, 0.5, 1.0, **knobs)])
+def test_the_headline_says_how_much_is_left_and_what_it_cost():
+    assert repetition.headline(PLAIN + TRAINED) == (
+        "Without mitigation 70.0% of the runs of four tokens that a model writes it has written before [45.2%, 94.8%]. "
+        "Of that is left 14% with `unlikelihood` = 0.5 (loss +2.0%)."
+    )
+    assert repetition.headline([]) == ""
+
+
+def test_intervals_of_shares_end_where_shares_do():
+    wide = [trial(seed, repeated, 1.0, unlikelihood=0.0) for seed, repeated in enumerate((0.1, 0.9))]
+    assert "50.0% [0.0%, 100.0%]" in repetition.table(repetition.settings(wide))

@@ -71,11 +71,15 @@ class Journal:
 
 
 class Alarm(Interruption):
-    """An interruption that comes at the n-th time it is asked for."""
+    """An interruption that comes at the n-th time it is asked for, or at the first after a line that was said."""
 
     def __init__(self, after):
         super().__init__()
-        self._left = after
+        self._line, self._left = (after, 10**9) if isinstance(after, str) else (None, after)
+
+    def hear(self, line):
+        if self._line and self._line in line:
+            self._left = 0
 
     def check(self):
         self._left -= 1
@@ -105,9 +109,9 @@ def experiment(packing=UNPACKED, until=0.0, **knobs):
 
 
 def train(tokenizer, folder, journal, alarm=10**9, **settings):
-    checkpoints = Checkpoints(folder)
+    checkpoints, alarm = Checkpoints(folder), Alarm(alarm)
     try:
-        training_loop.train(experiment(**settings), tokenizer, journal, checkpoints, Alarm(alarm), lambda line: None)
+        training_loop.train(experiment(**settings), tokenizer, journal, checkpoints, alarm, alarm.hear)
     finally:
         checkpoints.close()
 
@@ -143,9 +147,13 @@ def test_rows_and_checkpoints_of_a_whole_trial(whole):
     assert journal.summary["parameters"] > 0
 
 
-# A trial asks in this order: two dispatches and the validation at 8, two dispatches, the validation and the decoding
-# at 16, two dispatches, the validation and the decoding at 24.
-@pytest.mark.parametrize("alarm", [4, 5, 6, 7])
+# A trial asks in this order: two dispatches and the validation at 8, two dispatches, the validation and the evaluation
+# at 16, two dispatches, the validation and the evaluation at 24. An evaluation asks as often as it has parts, and says
+# the validation before it begins.
+DECODING_16, DECODING_24 = "step 16/24", "step 24/24"
+
+
+@pytest.mark.parametrize("alarm", [4, 5, DECODING_16, 7])
 def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, alarm):
     before = Journal()
     with pytest.raises(Interrupted):
@@ -232,7 +240,7 @@ def test_batches_of_a_dispatch_keep_their_segments(tokenizer):
 def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, tmp_path):
     before = Journal()
     with pytest.raises(Interrupted):
-        train(tokenizer, tmp_path, before, alarm=14)
+        train(tokenizer, tmp_path, before, alarm=DECODING_24)
     assert max(before.rows) == 20, "a row is written when it is whole"
     after = Journal(logged_to=20, held=[16])
     train(tokenizer, tmp_path, after)
@@ -244,7 +252,7 @@ def test_killed_while_it_decodes_goes_on_with_the_evaluation(whole, tokenizer, t
 def test_stopped_early_while_it_decodes_leaves_the_loss_it_was_stopped_for(whole, tokenizer, tmp_path):
     journal = Journal(told=True)
     with pytest.raises(training_loop.Stopped):
-        train(tokenizer, tmp_path, journal, alarm=14)
+        train(tokenizer, tmp_path, journal, alarm=DECODING_24)
     assert journal.rows[24]["validation/loss"] == whole[1].rows[24]["validation/loss"]
 
 
@@ -271,7 +279,7 @@ def test_divergence_names_the_step_and_stores_nothing(tokenizer, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.isdigit()]
 
 
-@pytest.mark.parametrize("alarm", [10, 14])  # in the evaluation of 16, the first that is stored, and in that of 24
+@pytest.mark.parametrize("alarm", [DECODING_16, DECODING_24])  # the first evaluation that is stored, and the last
 def test_damaged_newest_checkpoint_falls_back_to_the_one_before_or_to_the_start(whole, tokenizer, tmp_path, alarm):
     with pytest.raises(Interrupted):
         train(tokenizer, tmp_path, Journal(), alarm=alarm)

@@ -1,38 +1,84 @@
 """What the report of a sweep says of repetition: how much is said again, what takes that away, and what it costs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isnan
 from typing import Any
 
 import wandb_workspaces.reports.v2 as wr
 
 from .metrics import INTERPOLATE, VALIDATION_LOSS, repetition
-from .settings import by_setting, estimate, mean
+from .settings import Estimate, by_setting, estimate, mean
 from .sweeps import Trial, aligned
 
 # Knobs against it, and what they are when they are off.
 OFF = {"unlikelihood": 0, "sequence_unlikelihood": 0, "repetition_penalty": 1, "no_repeat_ngram": 0}
 
 REPEATED = repetition("seq_rep_4_written")
-FIGURES = {
-    "seq-rep-4": (REPEATED, ".1%"),
-    "unique sentences": (repetition("unique_sentences_written"), ".1%"),
-    "distinct-2": (repetition("distinct_2_written"), ".3f"),
-    "zlib ratio": (repetition("zlib_ratio_written"), ".3f"),
-}
+UNIQUE = repetition("unique_sentences_written")
+OTHERS = {"distinct-2": repetition("distinct_2_written"), "zlib": repetition("zlib_ratio_written")}
 
 SAID = (
     "What a model writes of its own accord, the likeliest token each time, after openings of its corpus. seq-rep-4 is "
     "the share of runs of four tokens that it has written before in the same text; unique sentences, distinct-2 and "
-    "the zlib ratio are the higher, the less is repeated. Intervals are over seeds (Student's t); cost is the "
-    "validation loss against the trial of the same seed without mitigation: rules of decoding have none, for they "
-    "leave the model as it is. Answers to questions are never under such rules, and digits and operators are never "
-    "held against a model: exact match shows what is left of its sums."
+    "zlib (compressed over plain size) are the higher, the less is repeated. Intervals are over seeds (Student's t); "
+    "cost is the validation loss against the trial of the same seed without mitigation: rules of decoding have none, "
+    "for they leave the model as it is. Answers to questions are never under such rules, and digits and operators are "
+    "never held against a model: exact match shows what is left of its sums."
 )
 
 
-def measured(trials: Sequence[Trial]) -> list[Trial]:
-    """The trials of a sweep that tries something against repetition."""
-    return [trial for trial in trials if REPEATED in trial.summary and any(name in OFF for name in trial.knobs)]
+@dataclass(frozen=True)
+class Setting:
+    """The trials with one choice of knobs; cost and share of the repetition that is left, as fractions, are against the
+    same seeds without mitigation, None where there are none.
+    """
+
+    knobs: dict[str, Any]
+    trials: tuple[Trial, ...]
+    repeated: Estimate
+    cost: Estimate | None
+    left: float | None
+
+    @property
+    def is_plain(self) -> bool:
+        return all(self.knobs.get(name, off) == off for name, off in OFF.items())
+
+
+def settings(trials: Sequence[Trial]) -> list[Setting]:
+    """What each choice of knobs gave, over its seeds."""
+    found = []
+    for knobs, same, pairs in by_setting([trial for trial in trials if REPEATED in trial.summary], OFF):
+        before = sum(without[REPEATED] for _, without in pairs)
+        cost = estimate([with_[VALIDATION_LOSS] / without[VALIDATION_LOSS] - 1 for with_, without in pairs])
+        left = sum(with_[REPEATED] for with_, _ in pairs) / before if before else None
+        found.append(Setting(knobs, same, mean(same, REPEATED), cost, left))
+    return sorted(found, key=lambda setting: [str(value) for value in setting.knobs.values()])
+
+
+def headline(trials: Sequence[Trial]) -> str:
+    """The story in two sentences; "" where no trial has one."""
+    found = settings(trials)
+    said = [
+        f"Without mitigation {setting.repeated.value:.1%} of the runs of four tokens that a model writes it has "
+        f"written before{_within(setting.repeated)}."
+        for setting in found
+        if setting.is_plain
+    ]
+    if others := [setting for setting in found if setting.left is not None and setting.cost]:
+        said.append("Of that is left " + "; ".join(map(_told, others)) + ".")
+    return " ".join(said)
+
+
+def _told(setting: Setting) -> str:
+    assert setting.left is not None and setting.cost is not None
+    changed = ", ".join(f"`{name}` = {value}" for name, value in setting.knobs.items() if value != OFF.get(name, value))
+    return f"{setting.left:.0%} with {changed} (loss {setting.cost.value:+.1%})"
+
+
+def _within(share: Estimate) -> str:
+    """The interval of a share, which ends at 0 and 1."""
+    return "" if isnan(share.low) else f" [{max(share.low, 0):.1%}, {min(share.high, 1):.1%}]"
 
 
 def blocks(trials: Sequence[Trial], grid: Callable[..., Any]) -> list[Any]:
@@ -40,7 +86,7 @@ def blocks(trials: Sequence[Trial], grid: Callable[..., Any]) -> list[Any]:
     return [
         wr.H1(text="Repetition, and what saying less twice costs"),
         wr.MarkdownBlock(text=SAID),
-        wr.CodeBlock(code=table(trials), language=None),
+        *([wr.CodeBlock(code=table(found), language=None)] if (found := settings(trials)) else []),
         grid(
             wr.ScatterPlot(
                 title="Repetition against loss, one dot a trial, coloured by exact match; the line is the front",
@@ -54,21 +100,23 @@ def blocks(trials: Sequence[Trial], grid: Callable[..., Any]) -> list[Any]:
     ]
 
 
-def table(trials: Sequence[Trial]) -> str:
+def table(found: Sequence[Setting]) -> str:
     """Every setting with its figures, for people."""
-    found = sorted(by_setting(measured(trials), OFF), key=lambda setting: [str(value) for value in setting[0].values()])
-    knobs = list(dict.fromkeys(name for setting, _, _ in found for name in setting))
+    knobs = list(dict.fromkeys(name for setting in found for name in setting.knobs))
     rows = []
-    for setting, same, pairs in found:
-        cost = estimate([with_[VALIDATION_LOSS] / without[VALIDATION_LOSS] - 1 for with_, without in pairs])
+    for setting in found:
+        unique = mean(setting.trials, UNIQUE)
         rows.append(
             [
-                *(str(setting.get(name, "")) for name in knobs),
-                str(len(same)),
-                *(mean(same, name).text(form) for name, form in FIGURES.values()),
-                f"{mean(same, VALIDATION_LOSS).value:.4f}",
-                cost.text("+.1%") if cost else "-",
-                f"{mean(same, INTERPOLATE).value:.1%}",
+                *(str(setting.knobs.get(name, "")) for name in knobs),
+                f"{setting.repeated.value:.1%}{_within(setting.repeated)}",
+                f"{unique.value:.1%}{_within(unique)}",
+                *(f"{mean(setting.trials, name).value:.3f}" for name in OTHERS.values()),
+                f"{mean(setting.trials, VALIDATION_LOSS).value:.4f}",
+                setting.cost.text("+.1%") if setting.cost else "-",
+                f"{mean(setting.trials, INTERPOLATE).value:.1%}",
+                str(len(setting.trials)),
             ]
         )
-    return aligned([*knobs, "trials", *FIGURES, VALIDATION_LOSS, "cost", INTERPOLATE], rows)
+    names = [*knobs, "seq-rep-4", "unique sentences", *OTHERS, "loss", "cost", "exact match", "trials"]
+    return aligned(names, rows)

@@ -44,6 +44,7 @@ KNOWS_NOTHING = (
     "No trial tells sentences from the same words in reverse order: these models know nothing of the language, and "
     "figures of their bias would say nothing, fair or unfair."
 )
+WATCHED = {metrics.STEREOTYPE_GAP: "Lowest stereotype gap, nats", repetition.REPEATED: "Least repetition, seq-rep-4"}
 SPLITS = ("interpolate", "extrapolate")
 MEMORY_SAID = (
     "Predicted is what XLA said the arrays of the phase that takes most would take, training or evaluating, before it "
@@ -136,9 +137,13 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
     trials = sweeps.trials(f"{entity}/{project}/{sweep_id}")
     knobs = varied_knobs(sweep)
     sets = evaluation_sets(sweep, trials)
+    of_repetition = any(knob in repetition.OFF for knob in knobs)
     of_bias = bool(fairness.measured(trials)) or (not trials and plants_bias(sweep))
+    if of_repetition and not any(knob in fairness.AGAINST_BIAS for knob in knobs):
+        of_bias = False  # It is measured, but nothing of the sweep is about it.
+    watched = metrics.STEREOTYPE_GAP if of_bias else repetition.REPEATED if of_repetition else None
 
-    shown = (metrics.INTERPOLATE, *([metrics.STEREOTYPE_GAP] if of_bias else [metrics.EXTRAPOLATE]))
+    shown = (metrics.INTERPOLATE, watched or metrics.EXTRAPOLATE)
 
     def grid(*panels: Any, table: bool = False) -> Any:
         runs = wr.Runset(
@@ -153,16 +158,17 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         return wr.PanelGrid(runsets=[runs], panels=list(panels), hide_run_sets=not table)
 
     exact = [metrics.exact_match(split, name) for split in SPLITS for name in sets[split]]
+    told = (fairness.headline(trials) if of_bias else "", repetition.headline(trials) if of_repetition else "")
     return [
         wr.MarkdownBlock(text=_introduction(sweep, knobs)),
         wr.H1(text="Results"),
-        wr.MarkdownBlock(text="\n\n".join(filter(None, (fairness.headline(trials), _results(trials))))),
-        grid(*_headlines(bool(sets["extrapolate"]), of_bias)),
+        wr.MarkdownBlock(text="\n\n".join(filter(None, (*told, _results(trials))))),
+        grid(*_headlines(bool(sets["extrapolate"]), watched)),
         *([wr.CodeBlock(code=sweeps.table(trials), language=None)] if trials else []),
         wr.H1(text="Which knobs matter"),
-        grid(*_search(knobs, of_bias), table=True),
+        grid(*_search(knobs, watched), table=True),
         *(fairness.blocks(trials, grid) if of_bias else []),
-        *(repetition.blocks(trials, grid) if repetition.measured(trials) else []),
+        *(repetition.blocks(trials, grid) if of_repetition else []),
         wr.H1(text="Learning"),
         wr.P(text="Loss is in nats an answer token; exact match is character for character on the whole answer."),
         grid(
@@ -285,10 +291,10 @@ def _bounds(trial: sweeps.Trial, name: str) -> str:
     return f" [{low:.1%}, {high:.1%}]" if isinstance(low, int | float) and isinstance(high, int | float) else ""
 
 
-def _search(knobs: Sequence[str], of_bias: bool = False) -> list[Any]:
-    targets = [metrics.INTERPOLATE, metrics.VALIDATION_LOSS, *([metrics.STEREOTYPE_GAP] if of_bias else [])]
+def _search(knobs: Sequence[str], watched: str | None = None) -> list[Any]:
+    targets = [metrics.INTERPOLATE, metrics.VALIDATION_LOSS, *([watched] if watched else [])]
     width = FULL // len(targets)
-    columns_of = (metrics.VALIDATION_LOSS, metrics.STEREOTYPE_GAP if of_bias else metrics.EXTRAPOLATE)
+    columns_of = (metrics.VALIDATION_LOSS, watched or metrics.EXTRAPOLATE)
     columns = [wr.ParallelCoordinatesPlotColumn(metric=wr.Config(knob), display_name=knob) for knob in knobs]
     columns += [
         wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(name), display_name=name)
@@ -296,7 +302,7 @@ def _search(knobs: Sequence[str], of_bias: bool = False) -> list[Any]:
     ]
     return [
         wr.ParallelCoordinatesPlot(
-            title="From knobs to what they do" if of_bias else "From knobs to exact match",
+            title="From knobs to what they do" if watched else "From knobs to exact match",
             columns=columns,
             layout=wr.Layout(0, 0, FULL, 10),
         ),
@@ -307,14 +313,14 @@ def _search(knobs: Sequence[str], of_bias: bool = False) -> list[Any]:
     ]
 
 
-def _headlines(extrapolates: bool, of_bias: bool) -> list[Any]:
+def _headlines(extrapolates: bool, watched: str | None) -> list[Any]:
     """The best of all trials, in figures."""
     shown: list[tuple[str, str, Literal["max", "min"]]] = [("Best exact match in range", metrics.INTERPOLATE, "max")]
     if extrapolates:
         shown.append(("Best exact match beyond it", metrics.EXTRAPOLATE, "max"))
     shown.append(("Lowest validation loss", metrics.VALIDATION_LOSS, "min"))
-    if of_bias:
-        shown.append(("Lowest stereotype gap, nats", metrics.STEREOTYPE_GAP, "min"))
+    if watched:
+        shown.append((WATCHED[watched], watched, "min"))
     return [
         wr.ScalarChart(
             title=title,
