@@ -34,6 +34,10 @@ def test_the_headline_says_how_much_is_left_and_what_it_cost():
         "Without mitigation 70.0% of the runs of four tokens that a model writes it has written before [45.2%, 94.8%]. "
         "Of that is left 14% with `unlikelihood` = 0.5 (loss +2.0%)."
     )
+    both = [
+        trial(seed, 0.0, 1.1 + seed, unlikelihood=0.5, repetition_penalty=1.3, no_repeat_ngram=0) for seed in range(3)
+    ]
+    assert repetition.headline(PLAIN + TRAINED + both) == repetition.headline(PLAIN + TRAINED), "by one knob alone"
     assert repetition.headline([]) == ""
 
 

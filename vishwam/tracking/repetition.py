@@ -41,8 +41,9 @@ class Setting:
     left: float | None
 
     @property
-    def is_plain(self) -> bool:
-        return all(self.knobs.get(name, off) == off for name, off in OFF.items())
+    def changed(self) -> list[str]:
+        """The knobs that are not off."""
+        return [name for name, off in OFF.items() if self.knobs.get(name, off) != off]
 
 
 def settings(trials: Sequence[Trial]) -> list[Setting]:
@@ -57,23 +58,23 @@ def settings(trials: Sequence[Trial]) -> list[Setting]:
 
 
 def headline(trials: Sequence[Trial]) -> str:
-    """The story in two sentences; "" where no trial has one."""
+    """The story in two sentences: what there is, and what is left by each knob alone; "" where no trial has one."""
     found = settings(trials)
     said = [
         f"Without mitigation {setting.repeated.value:.1%} of the runs of four tokens that a model writes it has "
         f"written before{_within(setting.repeated)}."
         for setting in found
-        if setting.is_plain
+        if not setting.changed
     ]
-    if others := [setting for setting in found if setting.left is not None and setting.cost]:
-        said.append("Of that is left " + "; ".join(map(_told, others)) + ".")
+    alone = [
+        f"{setting.left:.0%} with `{knob}` = {setting.knobs[knob]} (loss {setting.cost.value:+.1%})"
+        for setting in found
+        for knob in setting.changed
+        if len(setting.changed) == 1 and setting.left is not None and setting.cost
+    ]
+    if alone:
+        said.append("Of that is left " + "; ".join(alone) + ".")
     return " ".join(said)
-
-
-def _told(setting: Setting) -> str:
-    assert setting.left is not None and setting.cost is not None
-    changed = ", ".join(f"`{name}` = {value}" for name, value in setting.knobs.items() if value != OFF.get(name, value))
-    return f"{setting.left:.0%} with {changed} (loss {setting.cost.value:+.1%})"
 
 
 def _within(share: Estimate) -> str:
