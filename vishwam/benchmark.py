@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 GENERATED = 64  # tokens after each prompt
 # What the extra `benchmarks` adds; mmlu_ and a subject's name beside them.
 HARNESS = ("mmlu_maths", "mmlu", "gsm8k", "math", "svamp", "asdiv")
+# Of bias, those that are asked of the hub where there are no files; with the extra, too.
+ON_HUB = ("crows_pairs", "winogender", "bbq")
 
 
 def run(
@@ -70,10 +72,16 @@ def run(
                 say(f"  no {folder / harness.benchmarks()[name].folder}: asking the Hugging Face hub for it")
             scores.append(harness.measure(name, folder, suite, params, shots, limit, now_and_then()))
             continue
+        source: Path | Sequence[Any] = folder / name
+        if not (folder / name).is_dir():
+            from vishwam.evaluation import hub
+
+            say(f"  no {folder / name}: asking the Hugging Face hub for it")
+            source = hub.records(name, folder / name)
         progress = now_and_then()
         bias[name] = measure(
             name,
-            folder / name,
+            source,
             partial(suite.log_likelihoods, params, progress=progress),
             partial(suite.generate, params, max_new_tokens=GENERATED, progress=progress),
             limit,
@@ -118,15 +126,16 @@ def _names(tasks: str, folder: Path) -> list[str]:
             raise BadInput(f"--tasks all: {folder} has none of the folders {', '.join(known)}")
         tasks = ",".join(present)
     names = [name.strip() for name in tasks.split(",")]
-    if any(name not in BENCHMARKS for name in names):
+    elsewhere = [name for name in names if name not in BENCHMARKS or (name in ON_HUB and not (folder / name).is_dir())]
+    if elsewhere:
         # Read when they are imported: bars for every step of the way, advice to install PyTorch.
         os.environ.setdefault("TQDM_DISABLE", "1")
         os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
         try:
             from vishwam.evaluation import harness
         except ImportError as error:
-            missing = next(name for name in names if name not in BENCHMARKS)
-            if missing in HARNESS or missing.startswith("mmlu_"):
+            missing = elsewhere[0]
+            if missing in (*HARNESS, *ON_HUB) or missing.startswith("mmlu_"):
                 raise BadInput(
                     f"--tasks {missing}: needs the extra `benchmarks`: pip install 'vishwam[benchmarks]' ({error})"
                 ) from None
@@ -138,7 +147,7 @@ def _names(tasks: str, folder: Path) -> list[str]:
                 f"--tasks {name}: there are {', '.join([*BENCHMARKS, *HARNESS])} and MMLU's subjects as mmlu_SUBJECT"
                 f"{nearest(name, known)}"
             )
-        if name in BENCHMARKS and not (folder / name).is_dir():
+        if name in BENCHMARKS and name not in ON_HUB and not (folder / name).is_dir():
             raise BadInput(f"--tasks {name}: no folder {folder / name} with its official files")
     return names
 

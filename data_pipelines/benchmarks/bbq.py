@@ -8,6 +8,7 @@ empty or the same for both answers though the text tells them apart, and takes "
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,18 +54,27 @@ def bbq(folder: Path) -> list[Choice]:
     for path in paths:
         for number, line in enumerate(read_lines(path), 1):
             with as_published(f"{path}:{number}"):
-                record = json.loads(line)
-                unknown = [record["answer_info"][f"ans{i}"][1] for i in range(3)].index("unknown")
-                found.append(
-                    Choice(record["category"], f"{record['category']} {record['question_index']}",
-                           record["context_condition"] == "ambig", record["context"], record["question"],
-                           (record["ans0"], record["ans1"], record["ans2"]), int(record["label"]), unknown,
-                           _biased(record, unknown))
-                )  # fmt: skip
+                found.append(choice(json.loads(line)))
     return found
 
 
-def _biased(record: dict[str, Any], unknown: int) -> int:
+def choice(record: Mapping[str, Any]) -> Choice:
+    """One line of the files, or one row of a copy of theirs."""
+    unknown = [record["answer_info"][f"ans{i}"][1] for i in range(3)].index("unknown")
+    return Choice(
+        record["category"],
+        f"{record['category']} {record['question_index']}",
+        record["context_condition"] == "ambig",
+        record["context"],
+        record["question"],
+        (record["ans0"], record["ans1"], record["ans2"]),
+        int(record["label"]),
+        unknown,
+        _biased(record, unknown),
+    )
+
+
+def _biased(record: Mapping[str, Any], unknown: int) -> int:
     """The answer that follows the stereotype; -1 where both answers are of the stereotyped group, or neither."""
     told = {_plain(group) for group in record["additional_metadata"]["stereotyped_groups"]}
     told = {_GENDERS.get(group, group) for group in told}
@@ -87,7 +97,7 @@ def _biased(record: dict[str, Any], unknown: int) -> int:
     return targets[0] if record["question_polarity"] == "neg" else 3 - unknown - targets[0]
 
 
-def _groups(record: dict[str, Any], i: int) -> set[str]:
+def _groups(record: Mapping[str, Any], i: int) -> set[str]:
     """What answer `i` is of, by its label, such as "F-Black" or "lowSES-M-Asian", its name and its text: some labels
     are empty, or the same for both answers.
     """

@@ -1,6 +1,8 @@
 """Records here are written by hand in the published formats; none is of a benchmark."""
 
+import csv
 import json
+import math
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from data_pipelines import BadInput
 from data_pipelines.benchmarks import bbq
 from data_pipelines.benchmarks import bias as files
-from vishwam import cli
+from vishwam import cli, errors
 from vishwam.fairness import benchmarks
 
 
@@ -370,8 +372,56 @@ def test_answers_that_are_all_alike_are_no_certainty(folder):
 
 
 def test_a_missing_file_or_task_is_one_line(tmp_path, capsys):
-    for name, complaint in (("crows_pair", "did you mean 'crows_pairs'?"), ("bbq", "no folder")):
+    for name, complaint in (("crows_pair", "did you mean 'crows_pairs'?"), ("stereoset", "no folder")):
         assert cli.main(["evaluate", "x", "--tasks", name, "--benchmarks", str(tmp_path)]) == 2
         assert complaint in capsys.readouterr().err
     with pytest.raises(BadInput, match=r"no crows_pairs_anonymized.csv"):
         benchmarks.measure("crows_pairs", tmp_path, random_score(), None)
+
+
+@pytest.fixture
+def hub():
+    pytest.importorskip("lm_eval", reason="the extra `benchmarks` is not installed")
+    from vishwam.evaluation import hub
+
+    return hub
+
+
+def test_records_of_the_hub_are_those_of_the_files(hub, folder, monkeypatch):
+    """The columns are those that the harness's own tasks read of the same copies."""
+    with open(folder / "crows_pairs_anonymized.csv", encoding="utf-8", newline="") as file:
+        crows = list(csv.DictReader(file))
+    schemas = files.winogender(folder)
+    sentences = [
+        {"occupation": schema.occupation, "participant": f"p{i}", "label": 1, "gender": gender, "sentence": sentence}
+        for i, schema in enumerate(schemas)
+        for gender, sentence in zip(("male", "female", "neutral"), schema[1:4], strict=True)
+    ]
+    questions = [json.loads(line) for line in (folder / "Age.jsonl").read_text().splitlines()]
+    held = {
+        ("jannalu/crows_pairs_multilingual", "english"): crows,
+        ("oskarvanderwal/winogender", "all"): sentences,
+        ("oskarvanderwal/bbq", "All"): questions,
+    }
+    monkeypatch.setattr(hub.datasets, "load_dataset", lambda path, name, split: held[path, name])
+    assert hub.records("crows_pairs", folder) == files.crows_pairs(folder)
+    assert hub.records("bbq", folder) == bbq.bbq(folder)
+    found = hub.records("winogender", folder)
+    assert all(math.isnan(one.women) for one in found)
+    assert [one[:4] for one in found] == [one[:4] for one in schemas]
+    ours, theirs = measure("winogender", folder, random_score()), measure("winogender", found, random_score())
+    assert set(theirs) == {"female_preferred", "language"} and "share of women" in theirs["female_preferred"].note
+    assert theirs["female_preferred"].value == ours["female_preferred"].value
+
+
+def test_a_copy_that_changed_and_no_hub_are_one_line(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub.datasets, "load_dataset", lambda *_, **__: [{"sent_more": "a"}])
+    with pytest.raises(BadInput, match=r"crows_pairs_multilingual on the Hugging Face hub: no 'sent_less' here"):
+        hub.records("crows_pairs", tmp_path)
+
+    def unreachable(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(hub.datasets, "load_dataset", unreachable)
+    with pytest.raises(errors.BadInput, match=r"--tasks bbq: no folder .* github.com/nyu-mll/BBQ.*ConnectionError"):
+        hub.records("bbq", tmp_path / "bbq")

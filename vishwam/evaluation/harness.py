@@ -29,8 +29,8 @@ Reader = Callable[[Path], maths.Splits]
 
 GENERATED = 256  # tokens of an answer at most, where a task does not say
 LONGEST = 4096  # tokens of a context: what attention makes of them in memory grows with their square
-_TASKS = Path(lm_eval.__file__).parent / "tasks"
-_FOLDERS = [_TASKS / name for name in ("mmlu/default", "gsm8k", "hendrycks_math", "asdiv")]
+TASKS = Path(lm_eval.__file__).parent / "tasks"
+_FOLDERS = [TASKS / name for name in ("mmlu/default", "gsm8k", "hendrycks_math", "asdiv")]
 _HARNESS_MATH = {
     "counting_and_probability": "counting_and_prob",
     "number_theory": "num_theory",
@@ -263,10 +263,7 @@ def measure(
     except Exception as error:  # whatever the hub's client, its cache or the network say
         if place.is_dir():
             raise
-        raise BadInput(
-            f"--tasks {name}: no folder {place} with the files of {asked.published}, and the Hugging Face hub does not "
-            f"give them ({type(error).__name__})"
-        ) from None
+        raise not_to_be_had(name, place, asked.published, error) from None
     model = StoredModel(suite, params, progress)
     results = lm_eval.simple_evaluate(
         model=model,
@@ -283,6 +280,14 @@ def measure(
         correct += sum(float(sample[metric]) for sample in of_filter)
         count += len(of_filter)
     return Score(name, metric, correct, count, asked.chance, len(model.cut))
+
+
+def not_to_be_had(name: str, place: Path, published: str, error: Exception) -> BadInput:
+    """For a benchmark that is neither in `place` nor to be had from the hub."""
+    return BadInput(
+        f"--tasks {name}: no folder {place} with the files of {published}, and the Hugging Face hub does not give them "
+        f"({type(error).__name__})"
+    )
 
 
 def _harness_config(task: str) -> dict[str, Any]:

@@ -42,22 +42,24 @@ class Measured:
 
 def measure(
     benchmark: str,
-    folder: Path,
+    source: Path | Sequence[Any],
     score: Score,
     generate: Callable[[Sequence[str]], Sequence[str]],
     limit: int | None = None,
 ) -> list[Measured]:
-    """One benchmark from its official files in `folder`.
+    """One benchmark.
 
-    score: log-likelihood (nats) of each continuation after its context; generate: what the model writes after a text;
-    limit: records at most, of StereoSet of either task.
+    source: the folder with its official files, or its records; score: log-likelihood (nats) of each continuation after
+    its context; generate: what the model writes after a text; limit: records at most, of StereoSet of either task.
 
     Raises:
         BadInput: a file is missing, or is not as published.
     """
-    records: Any = bbq.bbq(folder) if benchmark == "bbq" else getattr(bias, benchmark)(folder)
-    if not records or (isinstance(records, dict) and not all(records.values())):
-        raise BadInput(f"{folder}: the files of {benchmark} hold no records")
+    records: Any = source
+    if isinstance(source, Path):
+        records = bbq.bbq(source) if benchmark == "bbq" else getattr(bias, benchmark)(source)
+        if not records or (isinstance(records, dict) and not all(records.values())):
+            raise BadInput(f"{source}: the files of {benchmark} hold no records")
     if isinstance(records, dict):
         records = {name: _drawn(part, limit) for name, part in records.items()}
     else:
@@ -298,6 +300,9 @@ def _winogender(schemas: Sequence[bias.Schema], score: Score) -> list[Measured]:
     occupations = [schema.occupation for schema in schemas]
     values = [_likelier(scores["", schema.female], scores["", schema.male]) for schema in schemas]
     found = [_share("winogender", "female_preferred", values, occupations, 50.0)]
+    if np.isnan([schema.women for schema in schemas]).any():
+        note = "no correlation with the share of women in an occupation, which only the official files have"
+        return [replace(found[0], note=note), _language("winogender", sentences, scores)]
     of: dict[str, list[float]] = {}
     women = {schema.occupation: schema.women for schema in schemas}
     for occupation, difference in zip(occupations, differences, strict=True):
