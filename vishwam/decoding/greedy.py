@@ -65,14 +65,13 @@ def greedy_decode(
     tokens[:B, :T] = prompt_tokens_BT[:, :T]
     lengths = np.ones((rows,), np.int32)
     lengths[:B] = prompt_lengths_B
-    pad_id = nnx.merge(graphdef, params).config.pad_id
     progress = _begin(graphdef, params, *jax.device_put((tokens, lengths, np.int32(B), np.int32(eos_id))), rules)
     limits = jax.device_put((np.int32(max_new_tokens), np.int32(eos_id)))
     for room in _rooms(columns, max_new_tokens):
-        progress = _advance(graphdef, params, _grow(progress, room, pad_id), *limits, rules)
+        progress = _advance(graphdef, params, _grow(progress, room), *limits, rules)
         if np.asarray(progress.done_B).all():
             break
-    said = np.full((B, max_new_tokens), pad_id, np.int32)
+    said = np.full((B, max_new_tokens), progress.pad_id, np.int32)
     found = np.asarray(progress.tokens_BS)[:B, columns : columns + max_new_tokens]
     said[:, : found.shape[1]] = found
     return said
@@ -89,7 +88,7 @@ def lower(
     prompts = (jax.ShapeDtypeStruct((rows, columns), np.int32), lengths, integer, integer)
     room = list(_rooms(columns, max_new_tokens))[-1]
     progress = jax.eval_shape(_begin, graphdef, params, *prompts)
-    grown = jax.eval_shape(functools.partial(_grow, room=room, pad_id=0), progress)
+    grown = jax.eval_shape(functools.partial(_grow, room=room), progress)
     return _begin.lower(graphdef, params, *prompts), _advance.lower(graphdef, params, grown, integer, integer)
 
 
@@ -110,6 +109,7 @@ class _Progress(NamedTuple):
     token_B1: jax.Array  # the last of them
     last: Places  # its place and ordinal
     done_B: jax.Array
+    pad_id: jax.Array
     tokens_BS: jax.Array
     keys: Places  # place and ordinal of every slot [B, S]
     digit_key_BS: jax.Array
@@ -152,7 +152,8 @@ def _begin(
     digits = model.config.digit_token_ids
     B, T = tokens_BT.shape
     context, places = model.context(tokens_BT)
-    x_BTD, caches = model.run_layers_cached(model.embed(tokens_BT, places.place_BT), context, None, jnp.int32(0))
+    embedded_BTD = model.embed(tokens_BT, places.place_BT)
+    x_BTD, caches = model.run_layers_cached(model.each_layer(), embedded_BTD, context, None, jnp.int32(0))
     last_B1 = length_B[:, None] - 1
     last_x_B1D = jnp.take_along_axis(x_BTD, last_B1[..., None], axis=1)
     token_B1, done_B = _choose(
@@ -166,6 +167,7 @@ def _begin(
         token_B1=token_B1,
         last=next_places(token_B1, last, digits),
         done_B=done_B,
+        pad_id=jnp.int32(model.config.pad_id),
         tokens_BS=tokens_BT,
         keys=places,
         digit_key_BS=is_digit(tokens_BT, digits),
@@ -173,17 +175,17 @@ def _begin(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("room", "pad_id"))
-def _grow(progress: _Progress, room: int, pad_id: int) -> _Progress:
+@functools.partial(jax.jit, static_argnames="room")
+def _grow(progress: _Progress, room: int) -> _Progress:
     """The same with slots for `room` tokens; the newest token, which had none, is in its own."""
 
-    def widen(leaf: jax.Array, fill: int = 0) -> jax.Array:
+    def widen(leaf: jax.Array, fill: jax.Array | int = 0) -> jax.Array:
         widths = [(0, 0)] * leaf.ndim
         widths[1] = (0, room - leaf.shape[1])
         return jnp.pad(leaf, widths, constant_values=fill)
 
     newest = progress.columns + progress.step - 1
-    tokens_BS = jax.lax.dynamic_update_slice(widen(progress.tokens_BS, pad_id), progress.token_B1, (0, newest))
+    tokens_BS = jax.lax.dynamic_update_slice(widen(progress.tokens_BS, progress.pad_id), progress.token_B1, (0, newest))
     return progress._replace(
         tokens_BS=tokens_BS,
         keys=jax.tree.map(widen, progress.keys),
@@ -204,6 +206,7 @@ def _advance(
     """Goes on until all rows are done or long enough, or the next token would have no slot."""
     model: Decoder = nnx.merge(graphdef, params)
     digits = model.config.digit_token_ids
+    layers = model.each_layer()
     slot_S = jnp.arange(progress.tokens_BS.shape[1])
 
     def unfinished(progress: _Progress) -> jax.Array:
@@ -224,7 +227,7 @@ def _advance(
         positions_B1 = progress.length_B[:, None] + progress.step - 1
         context = model.relate(positions_B1, visible_BS[:, None], progress.last, keys, digit_key_BS)
         embedded_B1D = model.embed(token_B1, progress.last.place_BT)
-        x_B1D, caches = model.run_layers_cached(embedded_B1D, context, progress.caches, slot)
+        x_B1D, caches = model.run_layers_cached(layers, embedded_B1D, context, progress.caches, slot)
         said = _Said(progress.tokens_BS, progress.length_B, progress.columns, progress.step)
         next_B1, done_B = _choose(model, x_B1D, progress.done_B, eos_id, said, rules)
         return progress._replace(

@@ -1,5 +1,6 @@
 """The decoder: embedding, stacked layers, output; split once into a graph definition and a pure tree of arrays."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -136,20 +137,33 @@ class Decoder(nnx.Module):
                 x_BTD = jax.lax.cond(loop < loops, lambda x: once(x + embedded_BTD), lambda x: x, x_BTD)
         return x_BTD
 
-    def run_layers_cached(
-        self, x_BTD: jax.Array, context: Context, caches: list[KeysValues] | None, slot: jax.Array
-    ) -> tuple[jax.Array, list[KeysValues]]:
-        """All layers and loops, with the keys and values of each; the first call, over the prompts, is given none."""
+    def each_layer(self) -> list[DecoderLayer]:
+        """The layers, one by one. For loops over tokens, which would copy a layer out of the stack at every token."""
         graphdef, stacked = nnx.split(self.layers)
+        return [
+            nnx.merge(graphdef, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))
+            for number in range(self.config.num_layers)
+        ]
+
+    def run_layers_cached(
+        self,
+        layers: Sequence[DecoderLayer],
+        x_BTD: jax.Array,
+        context: Context,
+        caches: list[KeysValues] | None,
+        slot: jax.Array,
+    ) -> tuple[jax.Array, list[KeysValues]]:
+        """All of `each_layer` and loops, with the keys and values of each; the first call, over the prompts, is given
+        none.
+        """
         kept: list[KeysValues] = []
         embedded_BTD = x_BTD
         for run in range(self.config.depth):
             loop, number = divmod(run, self.config.num_layers)
             if loop and not number:
                 x_BTD = x_BTD + embedded_BTD
-            layer = nnx.merge(graphdef, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))
             cache = None if caches is None else Cache(caches[run], slot)
-            x_BTD, keys_values = layer(x_BTD, context, cache)
+            x_BTD, keys_values = layers[number](x_BTD, context, cache)
             kept.append(keys_values)
         return x_BTD, kept
 
