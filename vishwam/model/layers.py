@@ -40,7 +40,8 @@ class Dense(nnx.Module):
 
 
 def together(x_BTD: jax.Array, *parts: Dense) -> list[jax.Array]:
-    """Each part of the same input. One product for all, and one for its gradient, takes 3% off a small model's step on CPU.
+    """Each part of the same input. One product for all, and one for its gradient, takes 3% off a small model's step on
+    CPU.
 
     For single tokens the kernels are left where they are: to lay them side by side would cost as much as to read them.
     """
