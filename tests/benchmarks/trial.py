@@ -1,6 +1,7 @@
 """What a trial costs beside its training: from the agent's claim to the first step, and from one trial's end to the
 next one's first step, with an empty compile cache and with a full one. The peer is a script that does nothing but log
-one row to W&B under the same agent, so the ratio shows what is ours to save.
+one row to W&B under the same agent, so the ratio shows what is ours to save. Below stands where the seconds go, from
+the start of Python to the first row; those after the claim that are not among them are the agent's.
 """
 
 import json
@@ -38,10 +39,12 @@ def run() -> list[dict]:
         wrapper, bare = Path(folder, "wrapper.py"), Path(folder, "bare.py")
         wrapper.write_text(WRAPPER)
         bare.write_text(BARE)
-        ours = [python, str(wrapper), "vishwam", "train", str(ROOT / "gin" / "math.gin"), f"steps={STEPS}"]
+        trial = [python, str(Path(__file__).with_name("_trial_ours.py"))]
+        ours = [python, str(wrapper), *trial, str(ROOT / "gin" / "math.gin"), f"steps={STEPS}"]
         surroundings = environment(Path(folder))
         try:
             cold, warm, gap = _measure(Path(folder), ours, surroundings)
+            phases = [json.loads(line)[1] for line in Path(folder, "phases.jsonl").read_text().splitlines()]
             _, floor, floor_gap = _measure(Path(folder), [python, str(wrapper), python, str(bare)], surroundings)
         finally:
             local.stop(Path(folder, "server"))
@@ -49,6 +52,7 @@ def run() -> list[dict]:
         _row("claim to first step, cold", cold, None),
         _row("claim to first step, warm", warm, floor),
         _row("end of script to next first step, warm", gap, floor_gap),
+        *({**_row(f"  {phase}", seconds, None), "cold s": phases[0][phase]} for phase, seconds in phases[-1].items()),
     ]
 
 
@@ -70,13 +74,14 @@ def environment(folder: Path) -> dict[str, str]:
         "WANDB_DATA_DIR": str(folder / "data"),
         "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1",
         "TRIAL_ENDS": str(folder / "ends.jsonl"),
+        "TRIAL_PHASES": str(folder / "phases.jsonl"),
     }
 
 
 def _measure(folder: Path, command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
     """Seconds from claim to first step, of the first and last of three trials, and from the second's end to that."""
     sweep = folder / "sweep.yaml"
-    arguments = ["${args_no_hyphens}"] if "train" in command else []
+    arguments = ["${args_no_hyphens}"] if command[-1].startswith("steps=") else []
     sweep.write_text(
         json.dumps(
             {
@@ -98,7 +103,8 @@ def _measure(folder: Path, command: list[str], environment: dict[str, str]) -> t
 
     runs = sorted(client.Api().sweep(path).runs, key=lambda run: run.created_at)
     claimed = [datetime.fromisoformat(run.created_at.replace("Z", "+00:00")).timestamp() for run in runs]
-    first = [min(row["_timestamp"] for row in run.scan_history(keys=["_timestamp"])) for run in runs]
+    # Memory is measured before the first step, in rows without one.
+    first = [min(row["_timestamp"] for row in run.scan_history(keys=["_timestamp", "train/step"])) for run in runs]
     ends = dict(json.loads(line) for line in Path(environment["TRIAL_ENDS"]).read_text().splitlines())
     return first[0] - claimed[0], first[-1] - claimed[-1], first[-1] - ends[runs[-2].id]
 

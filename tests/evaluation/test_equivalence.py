@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import time
 
 import pytest
@@ -86,3 +88,10 @@ def test_formulas_beyond_the_budget_are_undecided_and_numbers_are_free():
 def test_what_is_a_formula():
     assert all(map(is_formula, ("2*x", "-x", "sqrt(3)", "3", "(x + 1)/2")))
     assert not any(map(is_formula, ("x", "1f3", "True", "2x", "6:45 AM", "x.y", "")))
+
+
+@pytest.mark.parametrize("text", ["1" * 400 + ">", "*" * 400 + ">", "1.1" * 130 + ">", " " * 400 + ">"])
+def test_what_a_lost_model_writes_is_looked_at_once(text):
+    """In a process of its own: a pattern that tries every way to part a text would hold this one for ever."""
+    code = f"from vishwam.evaluation.equivalence import is_formula; assert not is_formula({text!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -22,8 +22,9 @@ SECONDS = 15.0  # for the formulas of one evaluation, the start of the process a
 _LONGEST = 400  # characters of an answer that is looked at
 _NUMBER = re.compile(r"([+-]?) ?(\d+(?:\.\d*)?|\.\d+)(?:/(\d+))?")
 # As the modules write them: a sign between all that is multiplied, so that `1f3` is no formula but a number in base 16.
-_TOKEN = r"(?:\d+(?:\.\d+)?(?![a-z(])|sqrt\(|[a-z](?![a-z0-9(])|\*\*|[-+*/()= ])"
-_FORMULA = re.compile(rf"{_TOKEN}+")
+# What is taken is never given back (`++`): a hundred digits can be parted into numbers in more ways than can be tried.
+_TOKEN = r"(?:\d++(?:\.\d++)?+(?![a-z(])|sqrt\(|[a-z](?![a-z0-9(])|\*\*|[-+*/()= ])"
+_FORMULA = re.compile(rf"{_TOKEN}++")
 
 
 class Judge:
