@@ -182,10 +182,10 @@ def print_scores(scores: "Sequence[Score]") -> None:
     for score in scores:
         low, high = score.interval
         chance = "-" if score.chance is None else f"{score.chance:.0%}"
-        remarks = ["at chance"] if score.at_chance else []
+        noted = ["at chance"] if score.at_chance else []
         if score.cut:
-            remarks.append(f"of {score.cut} only the end was read")
-        interval, remark = f"{low:.1%} to {high:.1%}", "; ".join(remarks)
+            noted.append(f"of {score.cut} only the end was read")
+        interval, remark = f"{low:.1%} to {high:.1%}", "; ".join(noted)
         table.add_row(score.benchmark, f"{score.value:.1%}", interval, chance, str(score.count), remark)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from data_pipelines import BadInput
 
-from .files import as_published, find, read_json, read_lines
+from .files import as_published, find, read_json, read_lines, read_text
 
 
 class Pair(NamedTuple):
@@ -74,7 +74,7 @@ def crows_pairs(folder: Path) -> list[Pair]:
     """The pairs of CrowS-Pairs."""
     path = find(folder, "crows_pairs_anonymized.csv")
     with as_published(str(path)):
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"), newline="")))
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline="")))
     pairs = []
     for number, row in enumerate(rows, 2):
         with as_published(f"{path}:{number}"):

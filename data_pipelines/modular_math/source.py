@@ -162,8 +162,8 @@ class ModularMath:
         for name in self.settings:
             if name not in (*registry.names(), _ALL):
                 raise BadInput(f"settings for {name!r}, which is no module{registry.nearest(name, registry.names())}")
-            if name != _ALL:
-                registry.find(name).configure(self.settings[name])
+            if name != _ALL and name not in self.modules:
+                registry.find(name).configure({**self.settings.get(_ALL, {}), **self.settings[name]})
         self._configured()
 
     def _configured(self) -> dict[str, registry.Settings]:

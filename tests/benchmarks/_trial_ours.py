@@ -13,11 +13,9 @@ from typing import Any
 
 import psutil
 
-PYTHON = "Python and the command"
+JAX = "Python, importing JAX and Flax"
+OTHERS = "importing W&B, Orbax and the rest"
 SETTINGS = "Gin files, knobs, proof, tokeniser"
-ADDRESS = "W&B's address and key"
-JAX = "importing JAX and Flax"
-OTHERS = "importing W&B, Orbax and the rest of ours"
 BEGUN = "W&B's client started, the run begun"
 CONFIG = "config, files of the run, a look at the memory there is"
 MODEL = "weights, data, the first batches"
@@ -49,25 +47,23 @@ def main(arguments: list[str]) -> int:
     def connect() -> None:
         mark(SETTINGS)
         environment.apply()
-        mark(ADDRESS)
-        import flax.nnx  # noqa: F401
-        import jax  # noqa: F401
 
-        mark(JAX)
-        from vishwam.tracking import run as tracking
-        from vishwam.training import loop, memory  # noqa: F401
-        from vishwam.training.gauge import Gauge
+    # In the order in which a trial asks for them.
+    import flax.nnx  # noqa: F401
+    import jax  # noqa: F401
 
-        mark(OTHERS)
-        marking(tracking, "start", after=BEGUN)
-        marking(memory, "insist", after=CONFIG)
-        marking(Gauge, "before", before=MODEL)
-        marking(Gauge, "after", before=COMPILED)
-        marking(tracking.Run, "log", after=STEPS)
-
+    mark(JAX)
     from vishwam import config, environment, trial
+    from vishwam.tracking import run as tracking
+    from vishwam.training import loop, memory  # noqa: F401
+    from vishwam.training.gauge import Gauge
 
-    mark(PYTHON)
+    mark(OTHERS)
+    marking(tracking, "start", after=BEGUN)
+    marking(memory, "insist", after=CONFIG)
+    marking(Gauge, "before", before=MODEL)
+    marking(Gauge, "after", before=COMPILED)
+    marking(tracking.Run, "log", after=STEPS)
     code = trial.run(*config.split_arguments(arguments), connect)
     seconds = {phase: when - before for (_, before), (phase, when) in itertools.pairwise(ended)}
     with open(os.environ["TRIAL_PHASES"], "a") as file:

@@ -42,7 +42,7 @@ class StoredModel(LM):
     """Answers the harness's requests by a checkpoint's model, text in and text out.
 
     Context and continuation are tokenised apart, as in training, where a question ends before its answer begins. Of a
-    context only the last `LONGEST` tokens are read.
+    context and its continuation only the last `LONGEST` tokens are read.
 
     Attributes:
       cut: the items (task and number) whose contexts were longer.

@@ -54,8 +54,8 @@ def mcnemar_exact(first: int, second: int) -> float:
     test (1947) by the binomial distribution, exactly.
     """
     count, fewer = first + second, min(first, second)
-    # The largest term of the tail, and how many times as large all of them are: a few hundred of them count, whatever
-    # the number of questions.
+    # The largest term of the tail, and how many times as large all of them are: as many of them count as a few times
+    # the square root of the number of questions.
     log_largest = math.lgamma(count + 1) - math.lgamma(fewer + 1) - math.lgamma(count - fewer + 1)
     term, times, k = 1.0, 1.0, fewer
     while k > 0 and term > 1e-17:

@@ -196,6 +196,10 @@ def _winobias(pairs: Sequence[tuple[bias.Coreference, bias.Coreference]], score:
     told = [i for i, pair in enumerate(pairs) if all(one.wrong for one in pair)]
     asked = {one: [(_whom(one), f" {name}") for name in (one.right, one.wrong)] for i in told for one in pairs[i]}
     scores = _scored(score, [*_alone(sentences), *(text for texts in asked.values() for text in texts)])
+    if not alike:
+        raise BadInput(
+            f"winobias: none of {len(pairs)} pairs differs in its pronouns alone: pro and anti do not go together"
+        )
     values = [_likelier(*(scores["", one.sentence] for one in pairs[i])) for i in alike]
     kinds = [pairs[i][0].kind for i in alike]
     found = _by_kind("winobias", "stereotype", values, kinds, [couples[i] for i in alike])

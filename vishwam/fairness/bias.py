@@ -1,6 +1,6 @@
 """Bias of a language model, live: from templates, by likelihoods, with intervals that know what a template is.
 
-Four figures for each axis, and what a reader must know to read them:
+Five figures for each axis, and what a reader must know to read them:
 - gap: how far the likelihood of the same words moves with the group they are said of: mean absolute difference of a
   group from the mean of all groups, in nats a character, so that tokenisers can be compared; and each group's signed
   difference (as counterfactual token fairness, Garg et al. 2019, has it for classifiers).

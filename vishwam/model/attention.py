@@ -132,7 +132,7 @@ class Attention(nnx.Module):
         def heads(x_BTD: jax.Array) -> jax.Array:
             return x_BTD.reshape(B, T, -1, config.head_width).transpose(0, 2, 1, 3)
 
-        q_BHTK, k_BHSK, v_BHSK = map(heads, together(x_BTD, self.query, self.key, self.value))
+        q_BHTK, k_BHSK, v_BHSK = map(heads, together(config, x_BTD, self.query, self.key, self.value))
         if config.qk_norm:
             q_BHTK, k_BHSK = self.query_norm(q_BHTK), self.key_norm(k_BHSK)
         if context.rotation is not None:

@@ -13,11 +13,6 @@ from vishwam.model.layers import DecoderLayer, Dense, RMSNorm
 from vishwam.model.math_reasoning import MathReasoningLayer, Places, is_digit, places_of, relate
 from vishwam.model.rope import rotation
 
-# Models of more layers are compiled as one layer in a loop, which compiles sooner; of fewer, one layer after another,
-# which on CPU takes 15 to 28% less time a step: a loop copies all that it keeps for its gradient.
-# Written out, XLA's CPU compiler finds what a layer computes again to be what it had, and keeps it: no memory is saved.
-WRITTEN_OUT = 16
-
 Params = dict[str, Any]  # nested dictionaries of arrays; those under "layers" carry a leading axis L
 
 
@@ -111,7 +106,6 @@ class Decoder(nnx.Module):
     def run_layers(self, x_BTD: jax.Array, context: Context, loops: jax.Array | None = None) -> jax.Array:
         """All layers over whole texts, `loops` times."""
         graphdef, stacked = nnx.split(self.layers)
-        scanned = self.config.depth > WRITTEN_OUT or self.config.remat != "none"
 
         def one(x_BTD: jax.Array, layer: Any) -> tuple[jax.Array, None]:
             return nnx.merge(graphdef, layer)(x_BTD, context)[0], None
@@ -122,7 +116,7 @@ class Decoder(nnx.Module):
             one = jax.checkpoint(one, policy=policy, prevent_cse=False)  # a scan needs no guard against merging
 
         def once(x_BTD: jax.Array) -> jax.Array:
-            if scanned:
+            if self.config.scanned:
                 return jax.lax.scan(one, x_BTD, stacked)[0]
             for number in range(self.config.num_layers):
                 x_BTD, _ = one(x_BTD, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))

@@ -58,8 +58,12 @@ def settings(trials: Sequence[Trial]) -> list[Setting]:
 
 
 def headline(trials: Sequence[Trial]) -> str:
-    """The story in two sentences: what there is, and what is left by each knob alone; "" where no trial has one."""
+    """The story in two sentences: what there is, and what is left by each knob alone; "" where no trial has one,
+    or where other knobs are varied, too.
+    """
     found = settings(trials)
+    if any(set(setting.knobs) - set(OFF) for setting in found):
+        return ""  # What else is varied may be against repetition, too: the table tells.
     said = [
         f"Without mitigation {setting.repeated.value:.1%} of the runs of four tokens that a model writes it has "
         f"written before{_within(setting.repeated)}."
@@ -75,6 +79,10 @@ def headline(trials: Sequence[Trial]) -> str:
     if alone:
         said.append("Of that is left " + "; ".join(alone) + ".")
     return " ".join(said)
+
+
+def _plain(share: Estimate) -> str:
+    return "-" if isnan(share.value) else f"{share.value:.3f}"
 
 
 def _within(share: Estimate) -> str:
@@ -111,8 +119,8 @@ def table(found: Sequence[Setting]) -> str:
             [
                 *(str(setting.knobs.get(name, "")) for name in knobs),
                 f"{setting.repeated.value:.1%}{_within(setting.repeated)}",
-                f"{unique.value:.1%}{_within(unique)}",
-                *(f"{mean(setting.trials, name).value:.3f}" for name in OTHERS.values()),
+                "-" if isnan(unique.value) else f"{unique.value:.1%}{_within(unique)}",
+                *(_plain(mean(setting.trials, name)) for name in OTHERS.values()),
                 f"{mean(setting.trials, VALIDATION_LOSS).value:.4f}",
                 setting.cost.text("+.1%") if setting.cost else "-",
                 f"{mean(setting.trials, INTERPOLATE).value:.1%}",

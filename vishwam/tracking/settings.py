@@ -46,8 +46,8 @@ def by_setting(
 
 
 def mean(trials: Iterable[Trial], name: str) -> Estimate:
-    """Of a metric over trials."""
-    return estimate([trial.summary[name] for trial in trials]) or Estimate(nan, nan, nan)
+    """Of a metric over the trials that have it."""
+    return estimate([trial.summary[name] for trial in trials if name in trial.summary]) or Estimate(nan, nan, nan)
 
 
 def estimate(values: Sequence[float]) -> Estimate | None:

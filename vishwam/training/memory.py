@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import jax
 
 from vishwam.model import decoder
+from vishwam.model.config import WRITTEN_OUT
 from vishwam.monitoring import memory
 from vishwam.sizes import size
 from vishwam.tracking.metrics import LARGEST_BATCH, PREDICTED_PEAK
@@ -46,7 +47,7 @@ def estimate(config: decoder.DecoderConfig, parameters: int, batch_size: int, le
         + PER_LAYER_HIDDEN * config.mlp_dim
         + int(attention * config.num_heads * length)
     )
-    whole = int(layer * (LOOPED if config.depth > decoder.WRITTEN_OUT else 1))
+    whole = int(layer * (LOOPED if config.depth > WRITTEN_OUT else 1))
     # What is computed again is there for one layer at a time; the others keep their input or their products.
     kept = {"none": whole, "products": 5 * config.model_dim + 2 * config.mlp_dim, "all": config.model_dim}[config.remat]
     token = layer + (config.depth - 1) * kept + ONCE_WIDTH * config.model_dim
