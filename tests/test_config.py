@@ -175,6 +175,12 @@ def test_includes_stand_beside_the_including_file_and_nest_twice(tmp_path):
     assert "model/base.gin:1" in complaint(tmp_path, text)
 
 
+def test_a_macro_is_no_reference_in_an_included_file_either(tmp_path):
+    (tmp_path / "base.gin").write_text("b = 3\na = %b\nLayers.num_layers = %a\n")
+    message = complaint(tmp_path, "include 'base.gin'\nsteps = 5\nTrial.steps = %steps\nTrial.model = @Layers()\n")
+    assert "base.gin:2: knob 'a' needs a plain value" in message
+
+
 def test_an_integer_default_of_a_float_takes_fractions(tmp_path):
     loaded = load(tmp_path, GIN.replace("0.002", "1"), "learning_rate=0.5")
     assert loaded.experiment.learning_rate == 0.5

@@ -198,12 +198,12 @@ class _Reader:
         name, value = statement.selector, statement.value
         if statement.scope or "." in name:
             raise BadInput(f"{place}: '{name}' is no plain name for a knob")
+        if references or any(True for _ in gin.config.iterate_references({"value": value})):
+            raise BadInput(f"{place}: knob '{name}' needs a plain value, not a reference")
         if level:
             self._constants[name] = place
             self._values[name] = value
             return
-        if references or any(True for _ in gin.config.iterate_references({"value": value})):
-            raise BadInput(f"{place}: knob '{name}' needs a plain value, not a reference")
         self.knobs[name] = Knob(name, value, kind_of(value), file, statement.location.line_num)
 
     def _add_binding(self, statement: Any, place: str) -> None:

@@ -379,6 +379,20 @@ def test_a_missing_file_or_task_is_one_line(tmp_path, capsys):
         benchmarks.measure("crows_pairs", tmp_path, random_score(), None)
 
 
+def test_winobias_whose_sides_do_not_go_together_is_one_line(folder):
+    for kind in (1, 2):
+        path = folder / f"anti_stereotyped_type{kind}.txt.test"
+        path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    with pytest.raises(BadInput, match="do not go together"):
+        measure("winobias", folder)
+
+
+def test_a_pointer_of_git_lfs_is_told_of(folder):
+    (folder / "crows_pairs_anonymized.csv").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(BadInput, match="only a pointer of Git LFS"):
+        measure("crows_pairs", folder)
+
+
 @pytest.fixture
 def hub():
     pytest.importorskip("lm_eval", reason="the extra `benchmarks` is not installed")

@@ -44,3 +44,22 @@ def test_the_headline_says_how_much_is_left_and_what_it_cost():
 def test_intervals_of_shares_end_where_shares_do():
     wide = [trial(seed, repeated, 1.0, unlikelihood=0.0) for seed, repeated in enumerate((0.1, 0.9))]
     assert "50.0% [0.0%, 100.0%]" in repetition.table(repetition.settings(wide))
+
+
+def test_a_model_that_writes_line_breaks_alone_is_in_the_table():
+    """It writes no sentence, and nothing that could be compressed."""
+    lost = [trial(seed, 1.0, 3.0, unlikelihood=0.0) for seed in range(2)]
+    for one in lost:
+        for name in ("unique_sentences", "zlib_ratio"):
+            del one.summary[metrics.repetition(f"{name}_written")]
+    assert repetition.table(repetition.settings(lost)).splitlines()[-1].split()[:5] == [
+        "0.0",
+        "100.0%",
+        "[100.0%,",
+        "100.0%]",
+        "-",
+    ]
+
+
+def test_no_headline_where_other_knobs_are_varied_too():
+    assert repetition.headline([trial(0, 0.5, 1.0, unlikelihood=0.0, augmentation=0.5)]) == ""

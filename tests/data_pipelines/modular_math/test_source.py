@@ -168,6 +168,9 @@ def test_settings_for_all_modules_yield_to_a_modules_own():
     assert [shared.train_source()[i] for i in range(20)] == [own.train_source()[i] for i in range(20)]
     with pytest.raises(BadInput, match="did you mean 'easy'"):
         ModularMath(names, settings={"*": {"difficulty": "esay"}})
+    lengths = {"*": {"max_digits": 3}, "arithmetic__add_or_sub": {"extrapolate_digits": (5,)}}
+    assert list(ModularMath(settings=lengths).sets("extrapolate")) == ["5_digits"], "which is more than those shared"
+    ModularMath(("arithmetic__mul",), settings=lengths)
 
 
 def test_question_is_a_plain_record():
