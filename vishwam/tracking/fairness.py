@@ -165,7 +165,7 @@ def table(found: Sequence[Setting]) -> str:
         for head, name in absolute.items()
         if all(name in trial.summary for setting in found for trial in setting.trials)
     }
-    head = [*knobs, "trials", "stereotype gap", "left", VALIDATION_LOSS, "cost", INTERPOLATE, *absolute, ""]
+    head = [*knobs, "trials", "stereotype gap", "left", "loss", "cost", "exact match", *absolute, ""]
     rows = [
         [
             *(str(setting.knobs.get(name, "")) for name in knobs),

@@ -44,7 +44,10 @@ KNOWS_NOTHING = (
     "No trial tells sentences from the same words in reverse order: these models know nothing of the language, and "
     "figures of their bias would say nothing, fair or unfair."
 )
-WATCHED = {metrics.STEREOTYPE_GAP: "Lowest stereotype gap, nats", repetition.REPEATED: "Least repetition, seq-rep-4"}
+WATCHED = {
+    metrics.STEREOTYPE_GAP: "Lowest stereotype gap, nats (0 is none)",
+    repetition.REPEATED: "Least repetition, seq-rep-4",
+}
 SPLITS = ("interpolate", "extrapolate")
 MEMORY_SAID = (
     "Predicted is what XLA said the arrays of the phase that takes most would take, training or evaluating, before it "
