@@ -61,6 +61,8 @@ class Clone:
         return subprocess.Popen(
             [VISHWAM, "launch", str(self.sweep)],
             cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            # Who runs tests in a shell's background ignores Ctrl-C, and so would all that they start.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # fmt: skip
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
