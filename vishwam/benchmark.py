@@ -16,7 +16,8 @@ from rich.table import Table
 from vishwam import state, stored
 from vishwam.errors import BadInput
 from vishwam.evaluate import say
-from vishwam.fairness.benchmarks import BENCHMARKS, Measured, knows_nothing, measure, remarks
+from vishwam.fairness.benchmarks import BENCHMARKS, measure
+from vishwam.fairness.measured import Measured, knows_nothing, remarks
 from vishwam.knobs import nearest
 
 if TYPE_CHECKING:

@@ -260,12 +260,6 @@ class _Reader:
                 self.uses[name].add((binding.cls, binding.field))
             if name := _macro(binding.value):
                 kinds.setdefault(name, self._hints[binding.cls][binding.field])
-        for (
-            _
-        ) in self._values:  # An included file's macros may stand for one another, in a row as long as they are many.
-            for outer, value in self._values.items():
-                for name in _macros(value):
-                    self.uses[name] |= self.uses[outer]
         for name, kind in kinds.items():
             if name in self.knobs:
                 knob = self.knobs[name]

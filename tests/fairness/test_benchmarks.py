@@ -1,4 +1,4 @@
-"""Records here are written by hand in the published formats; none is of a benchmark."""
+"""Benchmarks of bias by hand: on records in the published formats, of which none is of a benchmark."""
 
 import csv
 import json
@@ -10,68 +10,14 @@ import pytest
 from data_pipelines import BadInput
 from data_pipelines.benchmarks import bbq
 from data_pipelines.benchmarks import bias as files
+from tests.fairness import official
 from vishwam import cli, errors
-from vishwam.fairness import benchmarks
+from vishwam.fairness import benchmarks, measured
 
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "crows_pairs_anonymized.csv").write_text(
-        ",sent_more,sent_less,stereo_antistereo,bias_type,annotations,anon_writer,anon_annotators\n"
-        '0,"Cats, they say, are sly.","Dogs, they say, are sly.",stereo,age,[],a0,[]\n'
-        "1,Old cats are slow.,Old dogs are slow.,antistereo,age,[],a0,[]\n"
-        "2,Red cats are vain.,Red dogs are vain.,stereo,religion,[],a0,[]\n"
-        "3,Big cats are mean.,Big dogs are mean.,stereo,religion,[],a0,[]\n"
-    )
-
-    def triple(target, context, **sentences):
-        said = [{"id": "x", "sentence": text, "labels": [], "gold_label": label.replace("_", "-")}
-                for label, text in sentences.items()]  # fmt: skip
-        return {"id": "x", "target": target, "bias_type": "gender", "context": context, "sentences": said}
-
-    inside = [
-        triple("cat", "The cat is BLANK.", stereotype="cat s1", anti_stereotype="cat a1", unrelated="cat u1"),
-        triple("cat", "The cat is BLANK.", stereotype="cat s2", anti_stereotype="cat a2", unrelated="cat u2"),
-        triple("dog", "The dog is BLANK.", stereotype="dog s3", anti_stereotype="dog a3", unrelated="dog u3"),
-    ]
-    between = [triple("cat", "A cat came.", stereotype="s", anti_stereotype="a", unrelated="u")]
-    (tmp_path / "dev.json").write_text(
-        json.dumps({"version": "1", "data": {"intrasentence": inside, "intersentence": between}})
-    )
-    for side, pronouns in (("pro", ("he", "she")), ("anti", ("she", "he"))):
-        for kind in (1, 2):
-            (tmp_path / f"{side}_stereotyped_type{kind}.txt.test").write_text(
-                f"1 [The pilot] thanked the cook because [{pronouns[0]}] was hungry.\n"
-                f"2 The pilot thanked [the cook] because [{pronouns[1]}] cooked.\n"
-            )
-    (tmp_path / "templates.tsv").write_text(
-        "occupation(0)\tother-participant(1)\tanswer\tsentence\n"
-        "pilot\tguest\t0\tThe $OCCUPATION told the $PARTICIPANT that $NOM_PRONOUN was late.\n"
-        "cook\tguest\t1\tThe $OCCUPATION asked the $PARTICIPANT for $POSS_PRONOUN name.\n"
-        "judge\tguest\t1\tThe $OCCUPATION told the $PARTICIPANT to sit, and thanked $ACC_PRONOUN.\n"
-        "baker\tguest\t0\tThe $OCCUPATION saw the $PARTICIPANT as $NOM_PRONOUN left.\n"
-    )
-    (tmp_path / "occupations-stats.tsv").write_text(
-        "occupation\tbergsma_pct_female\tbls_pct_female\npilot\t10\t5.0\ncook\t40\t40.0\njudge\t30\t35.0\nbaker\t5\t60.0\n"
-    )
-
-    def question(index, condition, polarity, label):
-        return {
-            "example_id": index, "question_index": str(index), "question_polarity": polarity,
-            "context_condition": condition, "category": "Age",
-            "answer_info": {"ans0": ["the old cat", "old"], "ans1": ["the kitten", "nonOld"],
-                            "ans2": ["Unknown", "unknown"]},
-            "additional_metadata": {"subcategory": "None", "stereotyped_groups": ["old"], "version": "x", "source": ""},
-            "context": f"{condition} {index}", "question": f"{polarity}?",
-            "ans0": "The old cat", "ans1": "The kitten", "ans2": "Not known", "label": label,
-        }  # fmt: skip
-
-    rows = [question(1, "ambig", "neg", 2), question(1, "ambig", "nonneg", 2), question(2, "disambig", "neg", 0),
-            question(2, "disambig", "nonneg", 1), question(3, "disambig", "neg", 1)]  # fmt: skip
-    (tmp_path / "Age.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
-    (tmp_path / "gender_prompt.json").write_text(
-        json.dumps({"Cat_actors": {"Tom": ["Tom is a cat who ", "Tom was "]}, "Dog_actors": {"Rex": ["Rex is "]}})
-    )
+    official.write(tmp_path)
     return tmp_path
 
 
@@ -97,13 +43,13 @@ def test_crows_pairs_by_hand(folder):
     found = measure("crows_pairs", folder, score)
     assert found["stereotype"].value == 75 and found["stereotype"].ideal == 50
     assert found["stereotype/age"].value == 100 and found["stereotype/religion"].value == 50
-    assert found["language"].value == 100 and not benchmarks.knows_nothing(list(found.values()))
+    assert found["language"].value == 100 and not measured.knows_nothing(list(found.values()))
 
 
 def test_a_random_model_knows_nothing(folder):
     for name in benchmarks.BENCHMARKS:
         silent = sum(
-            benchmarks.knows_nothing(
+            measured.knows_nothing(
                 benchmarks.measure(name, folder, random_score(seed), lambda texts: [""] * len(texts))
             )
             for seed in range(20)
@@ -229,13 +175,13 @@ def test_bbq_by_hand(folder):
 def test_what_a_figure_is_to_be_read_beside(folder):
     # A single couple gives no interval, and so no sign of knowledge.
     figures = benchmarks.measure("winobias", folder, random_score(), None)
-    said = dict(zip((one.name for one in figures), benchmarks.remarks(figures), strict=True))
+    said = dict(zip((one.name for one in figures), measured.remarks(figures), strict=True))
     assert said["accuracy"] == "at chance"
     assert said["accuracy_difference"] == "says nothing: accuracy is at chance"
     assert said["stereotype"] == ""
-    below = benchmarks.Measured("x", "intersentence/lms", 30.0, 25.0, 35.0, 100.0, 200)
-    beside = benchmarks.Measured("x", "intersentence/ss", 60.0, 55.0, 65.0, 50.0, 200, "1 left out")
-    assert benchmarks.remarks([below, beside]) == [
+    below = measured.Measured("x", "intersentence/lms", 30.0, 25.0, 35.0, 100.0, 200)
+    beside = measured.Measured("x", "intersentence/ss", 60.0, 55.0, 65.0, 50.0, 200, "1 left out")
+    assert measured.remarks([below, beside]) == [
         "below chance",
         "says nothing: intersentence/lms is below chance; 1 left out",
     ]

@@ -10,7 +10,7 @@ import yaml
 from tests.conftest import wandb_env
 from vishwam import cli
 from vishwam.errors import BadInput
-from vishwam.tracking import metrics, report, sweeps
+from vishwam.tracking import metrics, panels, report, sweeps
 
 ROOT = Path(__file__).parent.parent.parent
 SETS = {"interpolate": ["arithmetic__add_or_sub"], "extrapolate": ["50_digits", "100_digits"]}
@@ -54,7 +54,7 @@ def saved(address, sweep: str) -> list:
     return [each for each in reports if each.description == f"Sweep {address.entity}/reports/{sweep}"]
 
 
-def panels(spec: dict) -> list[dict]:
+def panels_of(spec: dict) -> list[dict]:
     grids = [block["metadata"] for block in spec["blocks"] if block["type"] == "panel-grid"]
     return [panel for grid in grids for panel in grid["panelBankSectionConfig"]["panels"]]
 
@@ -65,7 +65,7 @@ def test_a_sweep_has_its_report_before_its_first_trial(wandb_server, monkeypatch
     url = report.build(wandb_server.entity, "reports", sweep)
     [found] = saved(wandb_server, sweep)
     assert url.startswith(f"{wandb_server.url}/{wandb_server.entity}/reports/reports/math-{sweep}--")
-    lines = [panel["config"] for panel in panels(found.spec) if panel["viewType"] == "Run History Line Plot"]
+    lines = [panel["config"] for panel in panels_of(found.spec) if panel["viewType"] == "Run History Line Plot"]
     drawn = {name for line in lines for name in line["metrics"]}
     assert {metrics.VALIDATION_LOSS, metrics.TRAIN_LOSS, metrics.INTERPOLATE, metrics.EXTRAPOLATE} <= drawn
     assert {"exact_match/extrapolate/50_digits", "exact_match/extrapolate/100_digits"} <= drawn
@@ -73,7 +73,7 @@ def test_a_sweep_has_its_report_before_its_first_trial(wandb_server, monkeypatch
     assert by_digits["xAxis"] == metrics.DIGITS
     by_step = [line for line in lines if not line["metrics"][0].startswith(("memory/", "length/"))]
     assert all(line["xAxis"] == "train/step" for line in by_step)
-    [parallel] = [panel for panel in panels(found.spec) if panel["viewType"] == "Parallel Coordinates Plot"]
+    [parallel] = [panel for panel in panels_of(found.spec) if panel["viewType"] == "Parallel Coordinates Plot"]
     accessors = [column["accessor"] for column in parallel["config"]["columns"]]
     assert set(accessors[:2]) == {"config:position.value", "config:learning_rate.value"}
     assert accessors[-1] == "summary:interpolate/exact_match"
@@ -130,18 +130,18 @@ def test_results_are_those_of_the_trials(wandb_server, tmp_path, monkeypatch):
     text = "\n".join(block["content"] for block in found.spec["blocks"] if block["type"] == "markdown-block")
     assert "`position` = place" in text and "75.0%" in text
     assert f"checkpoint-{best.id}:best" in text
-    drawn = {name for panel in panels(found.spec) for name in panel["config"].get("metrics", ())}
+    drawn = {name for panel in panels_of(found.spec) for name in panel["config"].get("metrics", ())}
     assert metrics.HOST_RSS in drawn and metrics.DEVICE_USED not in drawn  # no trial had a device
-    weighed = [p["config"]["targetKey"] for p in panels(found.spec) if p["viewType"] == "Parameter Importance"]
+    weighed = [p["config"]["targetKey"] for p in panels_of(found.spec) if p["viewType"] == "Parameter Importance"]
     assert weighed == [metrics.INTERPOLATE, metrics.VALIDATION_LOSS]
     assert not any("Bias" in str(block) for block in found.spec["blocks"])  # no trial logged any
-    [bars] = [panel["config"] for panel in panels(found.spec) if panel["viewType"] == "Bar Chart"]
+    [bars] = [panel["config"] for panel in panels_of(found.spec) if panel["viewType"] == "Bar Chart"]
     assert bars["metrics"] == [metrics.exact_match(split, name) for split, names in SETS.items() for name in names]
 
 
 def test_bias_and_benchmarks_have_sections_when_trials_log_them():
     summary = {"bias/crows_pairs": 3.0, "benchmark/gsm8k": 0.25, "benchmark/note": "text"}
-    blocks = report._when_logged([sweeps.Trial("a", "finished", {}, summary, 1.0)], lambda *panels: panels)
+    blocks = panels.when_logged([sweeps.Trial("a", "finished", {}, summary, 1.0)], lambda *panels: panels)
     assert [block.text for block in blocks[::3]] == ["Bias", "Benchmarks"]
     assert [bars.metrics for bars, *_ in blocks[2::3]] == [["bias/crows_pairs"], ["benchmark/gsm8k"]]
 
@@ -186,9 +186,9 @@ def test_bounds_and_signed_gaps_have_no_panels_and_who_knows_nothing_has_no_bias
 
     def blocks(knows):
         trial = sweeps.Trial("a", "finished", {}, summary | {metrics.KNOWS_LANGUAGE: knows}, 1.0)
-        return report._when_logged([trial], lambda *panels: panels)
+        return panels.when_logged([trial], lambda *panels: panels)
 
     _, _, (bars, *curves) = blocks(1.0)
     assert bars.metrics == ["bias/gap"] and len(curves) == 1
     _, told = blocks(0.0)
-    assert told.text == report.KNOWS_NOTHING
+    assert told.text == panels.KNOWS_NOTHING

@@ -8,7 +8,7 @@ end of "... 'She' refers to the" (Brown et al. 2020, section 6.2). Everything el
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +20,9 @@ from vishwam.evaluation.statistics import bootstrap_interval, clustered_interval
 
 from .bias import Score, reversed_words
 from .generations import words_of
+from .measured import Measured
 
 BENCHMARKS = ("crows_pairs", "stereoset", "winobias", "winogender", "bbq", "bold")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """ideal: what no bias, or full knowledge, would be; low, high: the 95% interval, None where there is none; note:
-    what is not among its items, and why.
-    """
-
-    benchmark: str
-    name: str
-    value: float
-    low: float | None
-    high: float | None
-    ideal: float
-    count: int
-    note: str = ""
 
 
 def measure(
@@ -82,47 +67,6 @@ def _drawn(records: Sequence, limit: int | None) -> Sequence:
     if limit is None or limit >= len(records):
         return records
     return [records[i] for i in sorted(np.random.default_rng(0).choice(len(records), limit, replace=False))]
-
-
-# Of the figures that show knowledge.
-_CHANCE = {
-    "language": 50.0,
-    "accuracy": 50.0,
-    "accuracy_disambiguated": 100 / 3,
-    **dict.fromkeys(("lms", "intrasentence/lms", "intersentence/lms"), 50.0),
-}
-# What a figure of bias is to be read beside, where that is not a whole benchmark's.
-_BESIDE = {
-    "accuracy_difference": "accuracy",
-    **{f"{task}/{name}": f"{task}/lms" for task in ("intrasentence", "intersentence") for name in ("ss", "icat")},
-}
-
-
-def knows_nothing(measured: Sequence[Measured]) -> bool:
-    """Whether the model is at chance in what shows knowledge: its figures of bias are then no sign of fairness."""
-    shown = [one for one in measured if one.name in _CHANCE]
-    return bool(shown) and all(_at_chance(one) for one in shown)
-
-
-def _at_chance(one: Measured) -> bool:
-    return one.name in _CHANCE and (one.low is None or one.low <= _CHANCE[one.name])
-
-
-def remarks(measured: Sequence[Measured]) -> list[str]:
-    """What is to be known of each figure: that it is at chance or below, or that what it is to be read beside is; and
-    its note.
-    """
-    lost = {
-        one.name: "below chance" if one.high is not None and one.high < _CHANCE[one.name] else "at chance"
-        for one in measured
-        if _at_chance(one)
-    }
-    found = []
-    for one in measured:
-        beside = _BESIDE.get(one.name, "")
-        said = lost.get(one.name) or (f"says nothing: {beside} is {lost[beside]}" if beside in lost else "")
-        found.append("; ".join(text for text in (said, one.note) if text))
-    return found
 
 
 def _share(benchmark: str, name: str, values: Sequence[float], clusters: Sequence, ideal: float) -> Measured:
@@ -193,13 +137,13 @@ def _winobias(pairs: Sequence[tuple[bias.Coreference, bias.Coreference]], score:
     couples = [frozenset((pro.right, pro.wrong)) for pro, _ in pairs]
     sentences = [one.sentence for pair in pairs for one in pair]
     alike = [i for i, (pro, anti) in enumerate(pairs) if _no_pronouns(pro) == _no_pronouns(anti)]
-    told = [i for i, pair in enumerate(pairs) if all(one.wrong for one in pair)]
-    asked = {one: [(_whom(one), f" {name}") for name in (one.right, one.wrong)] for i in told for one in pairs[i]}
-    scores = _scored(score, [*_alone(sentences), *(text for texts in asked.values() for text in texts)])
     if not alike:
         raise BadInput(
             f"winobias: none of {len(pairs)} pairs differs in its pronouns alone: pro and anti do not go together"
         )
+    told = [i for i, pair in enumerate(pairs) if all(one.wrong for one in pair)]
+    asked = {one: [(_whom(one), f" {name}") for name in (one.right, one.wrong)] for i in told for one in pairs[i]}
+    scores = _scored(score, [*_alone(sentences), *(text for texts in asked.values() for text in texts)])
     values = [_likelier(*(scores["", one.sentence] for one in pairs[i])) for i in alike]
     kinds = [pairs[i][0].kind for i in alike]
     found = _by_kind("winobias", "stereotype", values, kinds, [couples[i] for i in alike])

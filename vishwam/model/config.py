@@ -10,13 +10,13 @@ ROPE_SCALINGS = ("none", "linear", "llama3", "yarn")
 REMATS = ("none", "products", "all")
 ATTENTIONS = ("auto", "xla", "cudnn")
 
-# What a sweep over ingredients compares: the fields that differ from those that are set. Heads of a kind that is left
-# out see everything instead.
 # Models of more layers are compiled as one layer in a loop, which compiles sooner; of fewer, one layer after another,
 # which on CPU takes 15 to 28% less time a step: a loop copies all that it keeps for its gradient.
 # Written out, XLA's CPU compiler finds what a layer computes again to be what it had, and keeps it: no memory is saved.
 WRITTEN_OUT = 16
 
+# What a sweep over ingredients compares: the fields that differ from those that are set. Heads of a kind that is left
+# out see everything instead.
 VARIANTS: dict[str, dict[str, Any]] = {
     "whole": {},
     "no end heads": {"place_end_heads": 0},

@@ -118,8 +118,8 @@ class Decoder(nnx.Module):
         def once(x_BTD: jax.Array) -> jax.Array:
             if self.config.scanned:
                 return jax.lax.scan(one, x_BTD, stacked)[0]
-            for number in range(self.config.num_layers):
-                x_BTD, _ = one(x_BTD, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))
+            for layer in self.each_layer():
+                x_BTD, _ = layer(x_BTD, context)
             return x_BTD
 
         embedded_BTD = x_BTD
@@ -132,7 +132,7 @@ class Decoder(nnx.Module):
         return x_BTD
 
     def each_layer(self) -> list[DecoderLayer]:
-        """The layers, one by one. For loops over tokens, which would copy a layer out of the stack at every token."""
+        """The layers, one by one; to be had before a loop over tokens, which would copy them out at every token."""
         graphdef, stacked = nnx.split(self.layers)
         return [
             nnx.merge(graphdef, jax.tree.map(lambda leaf, number=number: leaf[number], stacked))

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import wandb
@@ -26,36 +26,15 @@ from vishwam import config
 from vishwam.errors import BadInput
 from vishwam.knobs import nearest
 from vishwam.monitoring import driver
-from vishwam.tracking import fairness, metrics, repetition, saxton, sweeps
+from vishwam.tracking import fairness, metrics, panels, repetition, saxton, sweeps
 from vishwam.tracking.run import api_key
 
-# Prefix of the metrics, the section's title, and what a reader must know.
-OPTIONAL = (
-    ("bias/", "Bias", "A model that knows nothing scores as unbiased: read these beside the exact match above."),
-    ("repetition/", "Repetition", "How much of what a model writes it has written before."),
-    (
-        metrics.BENCHMARK,
-        "Benchmarks",
-        "Public test sets, by `vishwam evaluate --tasks`. Dashed is what guessing gets: a bar whose 95% interval holds "
-        "it is at chance.",
-    ),
-)
-KNOWS_NOTHING = (
-    "No trial tells sentences from the same words in reverse order: these models know nothing of the language, and "
-    "figures of their bias would say nothing, fair or unfair."
-)
-WATCHED = {
-    metrics.STEREOTYPE_GAP: "Lowest stereotype gap, nats (0 is none)",
-    repetition.REPEATED: "Least repetition, seq-rep-4",
-}
 SPLITS = ("interpolate", "extrapolate")
 MEMORY_SAID = (
     "Predicted is what XLA said the arrays of the phase that takes most would take, training or evaluating, before it "
     "ran; measured is the allocator's peak while it did, or on a CPU the arrays and what the process grew by, tens of "
     "megabytes more. The largest batch is by proportion: what would have fitted."
 )
-# W&B's grid is 24 columns wide.
-THIRD, HALF, FULL = 8, 12, 24
 
 
 def resolve(text: str) -> tuple[str, str, str]:
@@ -148,7 +127,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
 
     shown = (metrics.INTERPOLATE, watched or metrics.EXTRAPOLATE)
 
-    def grid(*panels: Any, table: bool = False) -> Any:
+    def grid(*drawn: Any, table: bool = False) -> Any:
         runs = wr.Runset(
             entity=entity,
             project=project,
@@ -158,7 +137,7 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
             pinned_columns=["run:displayName", "run:state", *(f"config:{knob}.value" for knob in knobs)],
             visible_columns=[f"summary:{name}" for name in shown],
         )
-        return wr.PanelGrid(runsets=[runs], panels=list(panels), hide_run_sets=not table)
+        return wr.PanelGrid(runsets=[runs], panels=list(drawn), hide_run_sets=not table)
 
     exact = [metrics.exact_match(split, name) for split in SPLITS for name in sets[split]]
     told = (fairness.headline(trials) if of_bias else "", repetition.headline(trials) if of_repetition else "")
@@ -166,34 +145,34 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
         wr.MarkdownBlock(text=_introduction(sweep, knobs)),
         wr.H1(text="Results"),
         wr.MarkdownBlock(text="\n\n".join(filter(None, (*told, _results(trials))))),
-        grid(*_headlines(bool(sets["extrapolate"]), watched)),
+        grid(*panels.headlines(bool(sets["extrapolate"]), watched)),
         *([wr.CodeBlock(code=sweeps.table(trials), language=None)] if trials else []),
         wr.H1(text="Which knobs matter"),
-        grid(*_search(knobs, watched), table=True),
+        grid(*panels.search(knobs, watched), table=True),
         *(fairness.blocks(trials, grid) if of_bias else []),
         *(repetition.blocks(trials, grid) if of_repetition else []),
         wr.H1(text="Learning"),
         wr.P(text="Loss is in nats an answer token; exact match is character for character on the whole answer."),
         grid(
-            _curve(metrics.VALIDATION_LOSS, "Validation loss", 0, 0, log=True),
-            _curve(metrics.TRAIN_LOSS, "Training loss", HALF, 0, log=True),
-            _curve(metrics.INTERPOLATE, "Exact match in range", 0, 8, top=1.0),
+            panels.curve(metrics.VALIDATION_LOSS, "Validation loss", 0, 0, log=True),
+            panels.curve(metrics.TRAIN_LOSS, "Training loss", panels.HALF, 0, log=True),
+            panels.curve(metrics.INTERPOLATE, "Exact match in range", 0, 8, top=1.0),
             *(
-                [_curve(metrics.EXTRAPOLATE, "Exact match beyond the range of training", HALF, 8, top=1.0)]
+                [panels.curve(metrics.EXTRAPOLATE, "Exact match beyond the range of training", panels.HALF, 8, top=1.0)]
                 if sets["extrapolate"]
                 else []
             ),
         ),
-        *_by_set(exact, grid),
+        *panels.by_set(exact, grid),
         *_beside_the_published(trials, sets),
-        *_when_logged(trials, grid),
+        *panels.when_logged(trials, grid),
         wr.H1(text="Questions, answers and what the model said"),
-        grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, FULL, 14))),
+        grid(wr.WeavePanelSummaryTable(table_name=metrics.SAMPLES, layout=wr.Layout(0, 0, panels.FULL, 14))),
         wr.H1(text="Where they err"),
         wr.P(text="Exact match by what a question is like, and the mistakes themselves with their kind."),
         grid(
-            wr.WeavePanelSummaryTable(table_name=metrics.ERRORS, layout=wr.Layout(0, 0, HALF, 14)),
-            wr.WeavePanelSummaryTable(table_name=metrics.CONFUSIONS, layout=wr.Layout(HALF, 0, HALF, 14)),
+            wr.WeavePanelSummaryTable(table_name=metrics.ERRORS, layout=wr.Layout(0, 0, panels.HALF, 14)),
+            wr.WeavePanelSummaryTable(table_name=metrics.CONFUSIONS, layout=wr.Layout(panels.HALF, 0, panels.HALF, 14)),
         ),
         wr.H1(text="Memory and speed"),
         *(
@@ -201,9 +180,9 @@ def _blocks(entity: str, project: str, sweep_id: str, sweep: Mapping[str, Any]) 
             if (memory := sweeps.memory_table(trials))
             else []
         ),
-        grid(*_resources(_on_device(trials))),
+        grid(*panels.resources(_on_device(trials))),
         wr.H1(text="Trials side by side"),
-        grid(wr.RunComparer(diff_only="split", layout=wr.Layout(0, 0, FULL, 14))),
+        grid(wr.RunComparer(diff_only="split", layout=wr.Layout(0, 0, panels.FULL, 14))),
         wr.H1(text="Using the best checkpoint"),
         wr.MarkdownBlock(text=_usage(entity, project, trials)),
     ]
@@ -294,111 +273,6 @@ def _bounds(trial: sweeps.Trial, name: str) -> str:
     return f" [{low:.1%}, {high:.1%}]" if isinstance(low, int | float) and isinstance(high, int | float) else ""
 
 
-def _search(knobs: Sequence[str], watched: str | None = None) -> list[Any]:
-    targets = [metrics.INTERPOLATE, metrics.VALIDATION_LOSS, *([watched] if watched else [])]
-    width = FULL // len(targets)
-    columns_of = (metrics.VALIDATION_LOSS, watched or metrics.EXTRAPOLATE)
-    columns = [wr.ParallelCoordinatesPlotColumn(metric=wr.Config(knob), display_name=knob) for knob in knobs]
-    columns += [
-        wr.ParallelCoordinatesPlotColumn(metric=wr.SummaryMetric(name), display_name=name)
-        for name in (*columns_of, metrics.INTERPOLATE)
-    ]
-    return [
-        wr.ParallelCoordinatesPlot(
-            title="From knobs to what they do" if watched else "From knobs to exact match",
-            columns=columns,
-            layout=wr.Layout(0, 0, FULL, 10),
-        ),
-        *(
-            wr.ParameterImportancePlot(with_respect_to=name, layout=wr.Layout(width * i, 10, width, 8))
-            for i, name in enumerate(targets)
-        ),
-    ]
-
-
-def _headlines(extrapolates: bool, watched: str | None) -> list[Any]:
-    """The best of all trials, in figures."""
-    shown: list[tuple[str, str, Literal["max", "min"]]] = [("Best exact match in range", metrics.INTERPOLATE, "max")]
-    if extrapolates:
-        shown.append(("Best exact match beyond it", metrics.EXTRAPOLATE, "max"))
-    shown.append(("Lowest validation loss", metrics.VALIDATION_LOSS, "min"))
-    if watched:
-        shown.append((WATCHED[watched], watched, "min"))
-    return [
-        wr.ScalarChart(
-            title=title,
-            metric=wr.SummaryMetric(name),
-            groupby_aggfunc=how,
-            layout=wr.Layout(FULL // len(shown) * i, 0, FULL // len(shown), 4),
-        )
-        for i, (title, name, how) in enumerate(shown)
-    ]
-
-
-def _when_logged(trials: Sequence[sweeps.Trial], grid: Any) -> list[Any]:
-    """Sections for bias and benchmarks, where trials log such metrics."""
-    logged = sorted(
-        {name for trial in trials for name, value in trial.summary.items() if isinstance(value, int | float)}
-    )
-    blocks: list[Any] = []
-    for prefix, title, caution in OPTIONAL:
-        # Bounds are drawn with what they bound; signed gaps of every group stand in the table with theirs.
-        names = [
-            name
-            for name in logged
-            if name.startswith(prefix)
-            and not name.endswith(("_low", "_high", "_chance"))
-            and not name.startswith(("bias/signed/", metrics.KNOWS_LANGUAGE))
-        ]
-        if not names:
-            continue
-        knows = [trial.summary[metrics.KNOWS_LANGUAGE] for trial in trials if metrics.KNOWS_LANGUAGE in trial.summary]
-        if prefix == "bias/" and knows and not any(knows):
-            blocks += [wr.H1(text=title), wr.P(text=KNOWS_NOTHING)]
-            continue
-        height = max(8, len(names))
-        bars = wr.BarPlot(title=f"{title}, last value", metrics=[*names], layout=wr.Layout(0, 0, FULL, height))
-        curves = [
-            _curve(name, name.removeprefix(prefix), THIRD * (i % 3), height + 6 * (i // 3), size=(THIRD, 6))
-            for i, name in enumerate(names)
-        ]
-        blocks += [wr.H1(text=title), wr.P(text=caution), grid(bars, *curves)]
-    return blocks
-
-
-def _by_set(exact: Sequence[str], grid: Any) -> list[Any]:
-    """Exact match of every evaluation set: their last values side by side, and each one's curve."""
-    if len(exact) < 2:
-        return []
-    # Names of many sets stand beside their bars, where there is room for them.
-    many = len(exact) > 12
-    height = len(exact) // 2 if many else 8
-    bars = wr.BarPlot(
-        title="Exact match by evaluation set, last value",
-        metrics=list(exact),
-        orientation="h" if many else "v",
-        range_x=(0.0, 1.0),
-        layout=wr.Layout(0, 0, FULL, height),
-    )
-    by_digits = _curve(
-        metrics.BY_DIGITS,
-        "Exact match by digits, one line a trial that ended",
-        0,
-        height,
-        top=1.0,
-        over=metrics.DIGITS,
-        size=(FULL, 8),
-    )
-    lengths = [by_digits] if any(metrics.digits_of(name) for name in exact) else []
-    below = height + 8 * len(lengths)
-    curves = lengths + [
-        _curve(name, name.removeprefix("exact_match/"), THIRD * (i % 3), below + 6 * (i // 3), top=1.0, size=(THIRD, 6))
-        for i, name in enumerate(exact)
-    ]
-    caution = "A trial that has not learnt the range it trained on says nothing about what it could do beyond it."
-    return [wr.H1(text="Every evaluation set"), wr.P(text=caution), grid(bars, *curves)]
-
-
 def _beside_the_published(trials: Sequence[sweeps.Trial], sets: Mapping[str, Sequence[str]]) -> list[Any]:
     best = sweeps.best(trials)
     if best is None or not saxton.covers(sets):
@@ -406,55 +280,11 @@ def _beside_the_published(trials: Sequence[sweeps.Trial], sets: Mapping[str, Seq
     return [wr.H1(text="Beside the published"), wr.MarkdownBlock(text=saxton.comparison(best.summary, sets))]
 
 
-def _curve(
-    name: str,
-    title: str,
-    x: int,
-    y: int,
-    *,
-    log: bool = False,
-    top: float | None = None,
-    over: str = metrics.STEP,
-    size: tuple[int, int] = (HALF, 8),
-) -> Any:
-    return wr.LinePlot(
-        title=title,
-        x=over,
-        y=[name],
-        log_y=log or None,
-        range_y=(None if top is None else 0.0, top),
-        smoothing_factor=0.0,
-        layout=wr.Layout(x, y, *size),
-    )
-
-
 def _on_device(trials: Sequence[sweeps.Trial]) -> bool:
     """Whether trials log memory of a device, or will."""
     if trials:
         return any(metrics.DEVICE_USED in trial.summary for trial in trials)
     return driver.present()
-
-
-def _resources(on_device: bool) -> list[Any]:
-    since_start = "RelativeTime(Process)"
-    shown = [
-        (metrics.TOKENS_PER_SECOND, "Tokens a second", metrics.STEP),
-        (metrics.HOST_RSS, "Host memory of each trial, bytes", since_start),
-        (metrics.HEADROOM, "Memory never used, fraction", since_start),
-    ]
-    device = [metrics.DEVICE_USED, metrics.DEVICE_RESERVED, metrics.ALLOCATOR_PEAK] if on_device else []
-    # The phase is no amount of memory: the embedded server's page draws it as bands behind the others.
-    course = wr.LinePlot(
-        title="Memory of the best trial, bytes",
-        x=since_start,
-        y=[*device, metrics.HOST_RSS, metrics.MEMORY_LIMIT, metrics.PHASE],
-        max_runs_to_show=1,
-        smoothing_factor=0.0,
-        layout=wr.Layout(0, 0, FULL, 9),
-    )
-    return [course] + [
-        _curve(name, title, THIRD * i, 9, over=over, size=(THIRD, 6)) for i, (name, title, over) in enumerate(shown)
-    ]
 
 
 def _usage(entity: str, project: str, trials: Sequence[sweeps.Trial]) -> str:
