@@ -71,15 +71,16 @@ class Journal:
 
 
 class Alarm(Interruption):
-    """An interruption that comes at the n-th time it is asked for, or at the first after a line that was said."""
+    """An interruption that comes when it has been asked for so many times since a line was said, or from the start."""
 
-    def __init__(self, after):
+    def __init__(self, line, times):
         super().__init__()
-        self._line, self._left = (after, 10**9) if isinstance(after, str) else (None, after)
+        self._line, self._times = line, times
+        self._left = 10**9 if line else times
 
     def hear(self, line):
         if self._line and self._line in line:
-            self._left = 0
+            self._left = self._times
 
     def check(self):
         self._left -= 1
@@ -108,8 +109,8 @@ def experiment(packing=UNPACKED, until=0.0, **knobs):
     )  # fmt: skip
 
 
-def train(tokenizer, folder, journal, alarm=10**9, **settings):
-    checkpoints, alarm = Checkpoints(folder), Alarm(alarm)
+def train(tokenizer, folder, journal, alarm=("", 10**9), **settings):
+    checkpoints, alarm = Checkpoints(folder), Alarm(*alarm)
     try:
         training_loop.train(experiment(**settings), tokenizer, journal, checkpoints, alarm, alarm.hear)
     finally:
@@ -147,13 +148,14 @@ def test_rows_and_checkpoints_of_a_whole_trial(whole):
     assert journal.summary["parameters"] > 0
 
 
-# A trial asks in this order: two dispatches and the validation at 8, two dispatches, the validation and the evaluation
-# at 16, two dispatches, the validation and the evaluation at 24. An evaluation asks as often as it has parts, and says
-# the validation before it begins.
-DECODING_16, DECODING_24 = "step 16/24", "step 24/24"
+# A trial asks before each of two dispatches and in the validation at 8, before two dispatches, in the validation and
+# the evaluation at 16, before two dispatches, in the validation and the evaluation at 24. Where it looks up it asks as
+# often as that has parts, and more where it waits for a program; it says the validation before the evaluation begins.
+AT_4, AT_8, AT_12 = ("", 1), ("step  8/24", 0), ("step  8/24", 1)
+DECODING_16, AT_20, DECODING_24 = ("step 16/24", 0), ("exact match", 1), ("step 24/24", 0)
 
 
-@pytest.mark.parametrize("alarm", [4, 5, DECODING_16, 7])
+@pytest.mark.parametrize("alarm", [AT_4, AT_8, AT_12, DECODING_16, AT_20])
 def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, alarm):
     before = Journal()
     with pytest.raises(Interrupted):
@@ -203,7 +205,7 @@ def test_a_trial_on_packed_rows_resumes_bit_for_bit(tokenizer, tmp_path):
     whole, before = Journal(), Journal()
     train(tokenizer, tmp_path / "whole", whole, packing=packing)
     with pytest.raises(Interrupted):
-        train(tokenizer, tmp_path / "cut", before, 5, packing=packing)
+        train(tokenizer, tmp_path / "cut", before, AT_12, packing=packing)
     after = Journal(max(before.rows), [step for step, *_ in before.stored])
     train(tokenizer, tmp_path / "cut", after, packing=packing)
     for step, row in whole.rows.items():

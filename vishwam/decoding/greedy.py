@@ -20,6 +20,7 @@ from vishwam.decoding.repetition import Repetition, adjusted, history
 from vishwam.model.attention import KeysValues
 from vishwam.model.decoder import Decoder, Params
 from vishwam.model.math_reasoning import Places, is_digit, next_places
+from vishwam.model.programs import call, of_shapes
 
 SEGMENT = 32  # tokens that the cache grows by, at least
 
@@ -46,7 +47,8 @@ def greedy_decode(
     """The likeliest continuation of each prompt, int32 [B, max_new_tokens]: up to and with `eos_id`, then pad; under
     `rules` where given, each a program of its own.
 
-    `prompt_tokens_BT` is padded on the right; every prompt has at least one token, else ValueError.
+    `prompt_tokens_BT` is padded on the right; every prompt has at least one token, else ValueError. Where `params` are
+    shapes, nothing is said: all programs that an answer of that length may need are compiled.
     """
     prompt_tokens_BT = np.asarray(prompt_tokens_BT, np.int32)
     prompt_lengths_B = np.asarray(prompt_lengths_B, np.int32)
@@ -65,12 +67,14 @@ def greedy_decode(
     tokens[:B, :T] = prompt_tokens_BT[:, :T]
     lengths = np.ones((rows,), np.int32)
     lengths[:B] = prompt_lengths_B
-    progress = _begin(graphdef, params, *jax.device_put((tokens, lengths, np.int32(B), np.int32(eos_id))), rules)
+    progress = call(_begin, graphdef, params, *jax.device_put((tokens, lengths, np.int32(B), np.int32(eos_id))), rules)
     limits = jax.device_put((np.int32(max_new_tokens), np.int32(eos_id)))
     for room in _rooms(columns, max_new_tokens):
-        progress = _advance(graphdef, params, _grow(progress, room), *limits, rules)
-        if np.asarray(progress.done_B).all():
+        progress = call(_advance, graphdef, params, call(_grow, progress, room), *limits, rules)
+        if not of_shapes(progress) and np.asarray(progress.done_B).all():
             break
+    if of_shapes(progress):
+        return np.zeros((B, max_new_tokens), np.int32)
     said = np.full((B, max_new_tokens), progress.pad_id, np.int32)
     found = np.asarray(progress.tokens_BS)[:B, columns : columns + max_new_tokens]
     said[:, : found.shape[1]] = found

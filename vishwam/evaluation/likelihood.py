@@ -13,6 +13,7 @@ from flax import nnx
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.decoding.greedy import bucket
 from vishwam.model import decoder
+from vishwam.model.programs import call, of_shapes
 
 BATCH = 128
 # Scores of attention, rows times width squared, that a head makes at once: long texts come fewer at a time.
@@ -73,7 +74,8 @@ def of_tokens(
 ) -> list[Likelihood]:
     """The likelihood of each continuation; contexts are not empty.
 
-    Texts that are the same up to their last token, as the choices A to D after a question are, are read once.
+    Texts that are the same up to their last token, as the choices A to D after a question are, are read once. Where
+    `params` are shapes, nothing is read: the programs are compiled.
     """
     found = [Likelihood(0.0, 0, True, False)] * len(pairs)
     # What is read, and how much of it is context: the places in `pairs` that it is for.
@@ -107,7 +109,10 @@ def of_tokens(
             last_B[row] = len(text) - 1
             ends_BK[row, : len(places)] = [pairs[i][1][-1] for i in places]
         inputs = jax.device_put((tokens_BT, mask_BT, last_B, ends_BK))
-        total_BK, greedy_BK = jax.device_get(_score(graphdef, params, *inputs))
+        scores = call(_score, graphdef, params, *inputs)
+        if of_shapes(scores):
+            continue
+        total_BK, greedy_BK = jax.device_get(scores)
         for row, (_, places) in enumerate(rows):
             for choice, i in enumerate(places):
                 total, greedy = float(total_BK[row, choice]), bool(greedy_BK[row, choice])

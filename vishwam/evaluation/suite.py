@@ -14,6 +14,7 @@ from data_pipelines.planted_bias import PlantedBias
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.decoding.greedy import greedy_decode
 from vishwam.decoding.repetition import Repetition
+from vishwam.model.programs import call, of_shapes
 from vishwam.tracking.metrics import exact_match as metric_of
 from vishwam.training.step import evaluation_step
 
@@ -28,7 +29,8 @@ DECODE_BATCH = 128
 
 @dataclass(frozen=True)
 class Suite:
-    """Held-out questions of `data` put to a model.
+    """Held-out questions of `data` put to a model. Where `params` are shapes, none is answered: the programs that it
+    takes are compiled.
 
     check: called between batches; raises when the trial is to end.
     """
@@ -47,7 +49,9 @@ class Suite:
             self.data.mixture("validation"), self.tokenizer, DECODE_BATCH, count, self.length_buckets
         ):
             self.check()
-            totals.append(evaluation_step(self.graphdef, params, jax.device_put(batch)))
+            totals.append(call(evaluation_step, self.graphdef, params, jax.device_put(batch)))
+        if of_shapes(totals):
+            return float("nan")
         sums = jax.device_get(totals)
         return float(sum(t["loss_sum"] for t in sums) / sum(t["tokens"] for t in sums))
 

@@ -98,11 +98,8 @@ def measure(score: Score, config: BiasConfig) -> list[Figure]:
     if not config.axes:
         return []
     axes = {name: KNOWN_AXES[name] for name in config.axes}
-    asked: dict[tuple[str, str], float] = {}
-    for axis in axes.values():
-        for pair in _pairs(axis, axis.templates[: config.templates]):
-            asked[pair] = 0.0
-    asked = dict(zip(asked, score(list(asked)), strict=True))
+    pairs = pairs_of(config)
+    asked = dict(zip(pairs, score(pairs), strict=True))
     figures: list[Figure] = []
     pooled: dict[str, Values] = {what: ([], [], []) for what in POOLED}
     for name, axis in axes.items():
@@ -115,6 +112,12 @@ def measure(score: Score, config: BiasConfig) -> list[Figure]:
                 pooled[what][2].extend(columns[2])
     figures += [_figure("all", what, "", columns) for what, columns in pooled.items()]
     return figures
+
+
+def pairs_of(config: BiasConfig) -> list[tuple[str, str]]:
+    """The contexts and continuations that are scored, each once."""
+    axes = (KNOWN_AXES[name] for name in config.axes)
+    return list(dict.fromkeys(pair for axis in axes for pair in _pairs(axis, axis.templates[: config.templates])))
 
 
 def metrics(figures: Sequence[Figure]) -> dict[str, float]:

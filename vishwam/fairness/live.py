@@ -39,6 +39,16 @@ def write(config: BiasConfig, suite: Suite, params: Any) -> list[str]:
     return suite.generate(params, openings, config.generations, config.rules) if config.generations else []
 
 
+def rehearse(
+    config: BiasConfig, suite: Suite, shapes: Any, asked: Mapping[str, tuple[QuestionSource, Sequence[Sample]]]
+) -> None:
+    """Compiles what `write` and `measure` take of the model, for parameters of such shapes."""
+    write(config, suite, shapes)
+    suite.log_likelihoods(shapes, bias.pairs_of(config))
+    if config.counterfactual_maths:
+        suite.answer(shapes, maths.swapped(asked)[1])
+
+
 def table(figures: Sequence[Figure]) -> tuple[Sequence[str], list[tuple]]:
     """Columns and rows of all figures; what has no bound has none."""
     rows = [

@@ -36,17 +36,7 @@ def measure(
         answer: the model's answers to questions.
         asked: by evaluation set, its source and its first questions with the model's answers.
     """
-    before: list[Sample] = []
-    others: list[str] = []
-    for source, samples in asked.values():
-        if not has_people(source):
-            continue
-        swapped = counterfactual(source, pronouns="swapped")
-        for i, sample in enumerate(samples):
-            other = swapped[i]
-            if other.question != sample.question:  # Where all people are "they" nothing changes.
-                before.append(sample)
-                others.append(other.question)
+    before, others = swapped(asked)
     if not before:
         return []
     said = answer(others)
@@ -66,6 +56,22 @@ def measure(
         Figure("maths", "exact_match_gap", "", gap, low, high, number),
         Figure("maths", "flip_rate", "", *share_interval(flips, clusters), number),
     ]
+
+
+def swapped(asked: Mapping[str, tuple[QuestionSource, Sequence[Sample]]]) -> tuple[list[Sample], list[str]]:
+    """Those of the samples that are about people, and their questions with the people changed; `asked` as above."""
+    before: list[Sample] = []
+    others: list[str] = []
+    for source, samples in asked.values():
+        if not has_people(source):
+            continue
+        counterparts = counterfactual(source, pronouns="swapped")
+        for i, sample in enumerate(samples):
+            other = counterparts[i]
+            if other.question != sample.question:  # Where all people are "they" nothing changes.
+                before.append(sample)
+                others.append(other.question)
+    return before, others
 
 
 def wording(question: str) -> str:

@@ -12,6 +12,7 @@ from vishwam.decoding import greedy
 from vishwam.evaluation.suite import DECODE_BATCH, SPLITS
 from vishwam.model.config import DecoderConfig
 
+from . import memory
 from .experiment import Experiment
 from .step import evaluation_step
 
@@ -74,10 +75,16 @@ def _layer(config: DecoderConfig, length: int) -> int:
 
 
 def predict(graphdef: Any, state: Any, asked: Asked) -> int:
-    """Bytes by XLA's own analysis of the programs, which are compiled for it; the evaluation then finds them there."""
+    """Bytes by XLA's own analysis of the programs, which are compiled for it; the evaluation then finds them there.
+
+    `state` may be made of shapes.
+    """
     shape = (DECODE_BATCH, asked.row)
-    batch = {"tokens_BT": np.zeros(shape, np.int32), "loss_mask_BT": np.zeros(shape, np.float32)}
-    loss = evaluation_step.lower(graphdef, state.averages, jax.device_put(batch))
+    batch = {
+        name: jax.ShapeDtypeStruct(shape, kind)
+        for name, kind in (("tokens_BT", np.int32), ("loss_mask_BT", np.float32))
+    }
+    loss = evaluation_step.lower(graphdef, state.averages, batch)
     read, answer = greedy.lower(graphdef, state.averages, DECODE_BATCH, asked.question, asked.answer)
     evaluated = _bytes(state.averages)
     needs = []
@@ -91,4 +98,4 @@ def predict(graphdef: Any, state: Any, asked: Asked) -> int:
 
 
 def _bytes(tree: Any) -> int:
-    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+    return sum(map(memory.size_of, jax.tree.leaves(tree)))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from data_pipelines.modular_math.source import QuestionSource
 from vishwam.evaluation import repetition
 from vishwam.evaluation.exact_match import Sample
 from vishwam.evaluation.findings import Results, find
@@ -40,13 +41,24 @@ def examine(
     findings = find(results, suite.tokenizer, last, suite.check)
     metrics, tables = figures(results) | findings.metrics, dict(findings.tables)
     if last or not asked_of_bias.last_only:
-        sets = {split: suite.data.sets(split) for split in SPLITS}
-        answered = {f"{split}/{name}": (sets[split][name], result.samples) for split, name, result in results}
         written = live.write(asked_of_bias, suite, params)
-        found = live.measure(asked_of_bias, suite, params, answered, written, say)
+        found = live.measure(asked_of_bias, suite, params, answered(suite, results), written, say)
         metrics |= bias.metrics(found) | repetition_in(written, suite)
         tables |= {BIAS: live.table(found)} if found else {}
     return Examination(results, metrics, tables)
+
+
+def rehearse(suite: Suite, shapes: Any, questions: int, last: bool, asked_of_bias: BiasConfig) -> None:
+    """Compiles what `examine` takes of the model, for parameters of such shapes."""
+    results = list(suite.exact_match(shapes, questions))
+    if last or not asked_of_bias.last_only:
+        live.rehearse(asked_of_bias, suite, shapes, answered(suite, results))
+
+
+def answered(suite: Suite, results: Results) -> dict[str, tuple[QuestionSource, Sequence[Sample]]]:
+    """By evaluation set, its source, its first questions and what was answered."""
+    sets = {split: suite.data.sets(split) for split in SPLITS}
+    return {f"{split}/{name}": (sets[split][name], result.samples) for split, name, result in results}
 
 
 def repetition_in(written: Sequence[str], suite: Suite) -> dict[str, float]:

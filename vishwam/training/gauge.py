@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,20 @@ class Gauge:
     nothing and is left out.
     """
 
-    def __init__(self, run: memory.Writer, watch: Watch, config: DecoderConfig, asked: Asked):
+    def __init__(
+        self,
+        run: memory.Writer,
+        watch: Watch,
+        config: DecoderConfig,
+        asked: Asked,
+        compiling: Callable[[], bool] = lambda: False,
+    ):
+        """compiling: whether something is, beside the trial's own work, at this moment."""
         self._run = run
         self._watch = watch
         self._config = config
         self._asked = asked
+        self._compiling = compiling
         self._seen: set[tuple[int, ...]] = set()
         self._predicted: dict[str, int] = {}
         self._measured: dict[str, int] = {}
@@ -58,7 +67,7 @@ class Gauge:
         if shape not in self._seen:
             self._seen.add(shape)
             self._foresee(step, graphdef, state, batches, knobs)
-        if "train" not in self._measured and self._seeing is None:
+        if "train" not in self._measured and self._seeing is None and not self._compiling():
             self._look_at("train")
 
     def after(self) -> None:
@@ -142,7 +151,7 @@ class Gauge:
             return
         (phase, since), self._seeing = self._seeing, None
         self._dispatches = 0
-        if peak := allocated() or since.read():
+        if peak := allocated() or (None if self._compiling() else since.read()):
             self._measured[phase] = max(peak, self._measured.get(phase, 0))
             self._tell()
 

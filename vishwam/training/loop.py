@@ -26,6 +26,7 @@ from .data import training_data
 from .experiment import Experiment
 from .gauge import Gauge
 from .interruption import Interrupted, Interruption
+from .rehearsal import LAST, VALIDATE, Rehearsal, stage_at
 from .rows import Rows
 from .step import init_state, train_steps
 from .written import writer
@@ -79,7 +80,9 @@ def train(
     peak_flops = peak_flops_per_second(jax.devices()[0].device_kind, config.compute_dtype)
     rows = Rows(run, loop.log_every, peak_flops, trained_on)
     watch = watch or Watch(run)
-    gauge = Gauge(run, watch, config, evaluation_memory.asked(experiment, tokenizer))
+    largest = evaluation_memory.asked(experiment, tokenizer)
+    rehearsal = Rehearsal(experiment, suite, graphdef, state, largest)
+    gauge = Gauge(run, watch, config, largest, rehearsal.busy)
     measured: dict[str, Any] = {}  # for the row of `step`, which is written when it is whole
     looking_up = ended = False
 
@@ -124,20 +127,27 @@ def train(
             say(line)
         return evaluation
 
+    def prepared(stage: str) -> None:
+        with watch.phase("compile"):
+            rehearsal.finish(stage, check)
+
     def look_up() -> None:
         """What is due after `step`: nothing, validation, or validation and the evaluations."""
         nonlocal looking_up, ended
-        to_examine = step == loop.steps or step % loop.evaluate_every == 0
-        if not to_examine and step % loop.validate_every:
+        stage = stage_at(experiment, step)
+        if stage is None:
             return
-        looking_up = True
+        looking_up, to_examine = True, stage != VALIDATE
         rows.flush()
+        prepared(stage)
         with gauge.evaluation(graphdef, state, to_examine):
             loss = validate()
             reached = good_enough()
             ended = reached or step == loop.steps
             if loop.until_exact_match:
                 measured[REACHED] = int(reached)
+            if reached:
+                prepared(LAST)
             evaluation = examine(loss) if ended or to_examine else None
             rows.write(step, measured)
         looking_up = False
@@ -172,6 +182,8 @@ def train(
             lengths = text_lengths(filled)
             rows.collect(step, metrics, int(lengths.sum()), training_flops(config, lengths), waited)
             look_up()
+            if not ended:
+                rehearsal.after(step)
     except (Interrupted, Stopped) as ending:
         # Early termination comes as a signal from the agent, too; only the server knows which it was.
         stopped = isinstance(ending, Stopped) or run.ask_stop_requested()
@@ -185,6 +197,8 @@ def train(
         if stopped:
             raise Stopped from None
         raise
+    finally:
+        rehearsal.close()
 
 
 def spoken(results: Sequence[tuple[str, str, ExactMatch]]) -> list[str]:

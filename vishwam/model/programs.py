@@ -1,0 +1,25 @@
+"""Compiled programs, called or only made ready: one that is given shapes in place of arrays is compiled for them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def shapes_of(tree: Any) -> Any:
+    """The shapes of a tree's arrays."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
+
+
+def of_shapes(tree: Any) -> bool:
+    """Whether some of a tree's arrays are shapes alone."""
+    return any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
+
+
+def call(program: Callable[..., Any], *arguments: Any) -> Any:
+    """What a jitted function returns; of shapes, the shapes of that: a later call with such arrays is compiled then."""
+    if not of_shapes(arguments):
+        return program(*arguments)
+    lowered = program.lower(*arguments)  # type: ignore[attr-defined]
+    lowered.compile()
+    return lowered.out_info
