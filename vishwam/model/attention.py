@@ -1,6 +1,7 @@
 """Causal attention over a sequence or over a cache of keys and values, with rotary positions or none."""
 
 import functools
+import itertools
 from typing import Literal, NamedTuple
 
 import jax
@@ -10,6 +11,9 @@ from flax import nnx
 from vishwam.model.config import DecoderConfig
 from vishwam.model.layers import Dense, RMSNorm, together
 from vishwam.model.rope import Rotation, rotate
+
+# A text's queries come in blocks of at least so many tokens, at most so many of them: each is compiled for itself.
+BLOCK, BLOCKS = 64, 4
 
 
 class KeysValues(NamedTuple):
@@ -45,6 +49,18 @@ class Context(NamedTuple):
     visible_BTS: jax.Array  # the key is a token of the same row and not later than the query
     relations: PlaceRelations | None = None  # for models that go by place
     causal: bool = False  # what is visible is all that is not later: each row is one text
+
+    def of_queries(self, first: int, end: int) -> "Context":
+        """The same of those queries alone, and of the keys before `end`."""
+
+        def part(leaf_BTS: jax.Array) -> jax.Array:
+            return leaf_BTS[:, first:end, :end]
+
+        relations = self.relations
+        if relations is not None:
+            digit_key_BS, *others = relations
+            relations = PlaceRelations(digit_key_BS[:, :end], *map(part, others))
+        return self._replace(visible_BTS=part(self.visible_BTS), relations=relations)
 
 
 @jax.custom_vjp
@@ -103,6 +119,16 @@ def fused(q_BHTK: jax.Array, keys_values: KeysValues, implementation: Literal["c
     return y_BTHK.transpose(0, 2, 1, 3)
 
 
+def blocks_of(length: int) -> int:
+    """In how many blocks the queries of a text come."""
+    return max(1, min(length // BLOCK, BLOCKS))
+
+
+def share_of_scores(length: int) -> float:
+    """How many of a text's scores, one for each query and each key, are computed at all."""
+    return (1 + 1 / blocks_of(length)) / 2
+
+
 class Attention(nnx.Module):
     """Multi-head attention, each head of keys and values shared by a group of queries' heads (Ainslie et al. 2023).
 
@@ -155,11 +181,24 @@ class Attention(nnx.Module):
         return jnp.concatenate([plain, rotate(rotary, rotation)], axis=1)
 
     def attend(self, q_BHTK: jax.Array, keys_values: KeysValues, context: Context) -> jax.Array:
+        """Of queries to the keys of their text, or of one query to a cache."""
+        T = q_BHTK.shape[2]
+        if context.causal and self.config.attention != "xla" and self.config.fits_cudnn and has_cudnn():
+            return fused(q_BHTK, keys_values)
+        blocks = blocks_of(T)
+        if blocks == 1 or keys_values.keys_NSK.shape[1] != T:
+            return self.attend_to(q_BHTK, keys_values, context)
+        # No query sees a later key, so each block has to do with those up to its own end.
+        parts = []
+        for first, end in itertools.pairwise(T * block // blocks for block in range(blocks + 1)):
+            seen = KeysValues(*(x_NSK[:, :end] for x_NSK in keys_values))
+            parts.append(self.attend_to(q_BHTK[:, :, first:end], seen, context.of_queries(first, end)))
+        return jnp.concatenate(parts, axis=2)
+
+    def attend_to(self, q_BHTK: jax.Array, keys_values: KeysValues, context: Context) -> jax.Array:
         """Plain batched products, which XLA runs fastest on CPU."""
         B, H, T, K = q_BHTK.shape
         keys_NSK, values_NSK = keys_values
-        if context.causal and self.config.attention != "xla" and self.config.fits_cudnn and has_cudnn():
-            return fused(q_BHTK, keys_values)
         q_NTK = q_BHTK.reshape(keys_NSK.shape[0], -1, K)  # the queries of a group one after another
         scores = jnp.einsum("ntk,nsk->nts", q_NTK, keys_NSK, preferred_element_type=jnp.float32)
         p_BHTS = self.probabilities(scores.reshape(B, H, T, -1), context).astype(values_NSK.dtype)

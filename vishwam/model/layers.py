@@ -1,5 +1,6 @@
 """The parts of a decoder layer that do not depend on how it attends."""
 
+import functools
 import itertools
 
 import jax
@@ -9,17 +10,41 @@ from flax import nnx
 from vishwam.model.config import DecoderConfig
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def rms_norm(x: jax.Array, scale: jax.Array, epsilon: float) -> jax.Array:
+    """Root mean square normalisation over the last axis (Zhang and Sennrich 2019), computed in float32; keeps its
+    arguments and one number a row for the backward pass.
+    """
+    return _norm_forward(x, scale, epsilon)[0]
+
+
+def _norm_forward(x: jax.Array, scale: jax.Array, epsilon: float) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+    x32 = x.astype(jnp.float32)
+    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x32), axis=-1, keepdims=True) + epsilon)
+    return (x32 * inverse * scale).astype(x.dtype), (x, scale, inverse)
+
+
+def _norm_backward(epsilon: float, kept: tuple[jax.Array, ...], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, scale, inverse = kept
+    normal, slope = x.astype(jnp.float32) * inverse, slope.astype(jnp.float32)
+    by_scale = jnp.sum(slope * normal, axis=tuple(range(x.ndim - 1)))
+    by_normal = slope * scale
+    along = jnp.mean(by_normal * normal, axis=-1, keepdims=True)
+    return ((by_normal - normal * along) * inverse).astype(x.dtype), by_scale
+
+
+rms_norm.defvjp(_norm_forward, _norm_backward)
+
+
 class RMSNorm(nnx.Module):
-    """Root mean square normalisation over the last axis (Zhang and Sennrich 2019), computed in float32."""
+    """`rms_norm` by a scale of its own, which starts at 1."""
 
     def __init__(self, width: int, epsilon: float):
         self.scale = nnx.Param(jnp.ones((width,)))
         self.epsilon = epsilon
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        x32 = x.astype(jnp.float32)
-        normal = x32 * jax.lax.rsqrt(jnp.mean(jnp.square(x32), axis=-1, keepdims=True) + self.epsilon)
-        return (normal * self.scale[...]).astype(x.dtype)
+        return rms_norm(x, self.scale[...], self.epsilon)
 
 
 class Dense(nnx.Module):
@@ -56,19 +81,24 @@ def together(config: DecoderConfig, x_BTD: jax.Array, *parts: Dense) -> list[jax
     return [y.reshape(*x_BTD.shape[:-1], -1) for y in jnp.split(flat, ends[:-1], axis=1)]
 
 
+def sigmoid(x: jax.Array) -> jax.Array:
+    """By the hyperbolic tangent, which on CPU takes four fifths of the time that the exponential and a division do."""
+    return 0.5 * jnp.tanh(0.5 * x) + 0.5
+
+
 @jax.custom_vjp
 def swiglu(gate: jax.Array, up: jax.Array) -> jax.Array:
     """silu(gate) * up; keeps its two arguments alone for the backward pass."""
-    return jax.nn.silu(gate) * up
+    return sigmoid(gate) * gate * up
 
 
 def _swiglu_forward(gate: jax.Array, up: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return jax.nn.silu(gate) * up, (gate, up)
+    return swiglu(gate, up), (gate, up)
 
 
 def _swiglu_backward(kept: tuple[jax.Array, jax.Array], slope: jax.Array) -> tuple[jax.Array, jax.Array]:
     gate, up = kept
-    share = jax.nn.sigmoid(gate)
+    share = sigmoid(gate)
     return slope * up * share * (1 + gate * (1 - share)), slope * gate * share
 
 
@@ -85,11 +115,10 @@ class Mlp(nnx.Module):
         self.up = Dense(width, hidden, rngs, bias=bias)
         self.down = Dense(hidden, width, rngs, scale=(2 * config.depth) ** -0.5, bias=bias)
         self.gated = config.activation == "swiglu"
-        self.config = config
 
     def __call__(self, x_BTD: jax.Array) -> jax.Array:
         if self.gated:
-            return self.down(swiglu(*together(self.config, x_BTD, self.gate, self.up)))
+            return self.down(swiglu(self.gate(x_BTD), self.up(x_BTD)))
         return self.down(jax.nn.gelu(self.up(x_BTD)))
 
 

@@ -56,6 +56,8 @@ def rotation(config: DecoderConfig, positions_BT: jax.Array) -> Rotation:
 
 def rotate(x_BHTK: jax.Array, turned: Rotation) -> jax.Array:
     """The first half of a head is turned against its second half, as transformers stores weights."""
-    cos, sin = turned.cos_BTK[:, None], turned.sin_BTK[:, None]
-    first, second = jnp.split(x_BHTK.astype(jnp.float32), 2, axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1).astype(x_BHTK.dtype)
+    cos_BTK = jnp.concatenate([turned.cos_BTK, turned.cos_BTK], axis=-1)[:, None]
+    sin_BTK = jnp.concatenate([-turned.sin_BTK, turned.sin_BTK], axis=-1)[:, None]
+    x = x_BHTK.astype(jnp.float32)
+    first, second = jnp.split(x, 2, axis=-1)
+    return (x * cos_BTK + jnp.concatenate([second, first], axis=-1) * sin_BTK).astype(x_BHTK.dtype)

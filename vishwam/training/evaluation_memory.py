@@ -10,6 +10,7 @@ from data_pipelines.loader import evaluation_batches
 from data_pipelines.tokenizer import MathTokenizer
 from vishwam.decoding import greedy
 from vishwam.evaluation.suite import DECODE_BATCH, SPLITS
+from vishwam.model.attention import share_of_scores
 from vishwam.model.config import DecoderConfig
 
 from . import memory
@@ -68,7 +69,7 @@ def estimate(config: DecoderConfig, parameters: int, asked: Asked) -> int:
 def _layer(config: DecoderConfig, length: int) -> int:
     """Floats that one layer takes over `DECODE_BATCH` rows, forward alone."""
     width, hidden = length * config.model_dim, length * config.mlp_dim
-    attention = config.num_heads * length * length
+    attention = int(config.num_heads * length * length * share_of_scores(length))
     by_place = config.position == "place"
     most = width + max((2 + by_place) * attention + 3 * by_place * width, 2 * hidden + 4 * width)
     return int(DECODE_BATCH * most * (0.75 if config.compute_dtype == "bfloat16" else 1))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import jax
 
 from vishwam.model import decoder
+from vishwam.model.attention import share_of_scores
 from vishwam.model.config import WRITTEN_OUT
 from vishwam.monitoring import memory
 from vishwam.sizes import size
@@ -22,8 +23,8 @@ COPIES = 6
 # Floats kept for the backward pass, fitted to XLA's memory analysis of `train_step` over sixteen shapes.
 PER_LAYER_WIDTH = 8
 PER_LAYER_HIDDEN = 3
-PER_LAYER_ATTENTION = 1.5  # of each head's row of the attention matrix
-PER_LAYER_PLACE = 1.0  # of the same, where heads look by place
+PER_LAYER_ATTENTION = 1.7  # of what is computed of each head's row of the attention matrix
+PER_LAYER_PLACE = 1.7  # of the same, where heads look by place
 LOOPED = 1.4  # times that where layers are a loop, which copies what it keeps
 ONCE_WIDTH = 5
 ONCE_VOCABULARY = 2
@@ -45,7 +46,7 @@ def estimate(config: decoder.DecoderConfig, parameters: int, batch_size: int, le
     layer = (
         PER_LAYER_WIDTH * config.model_dim
         + PER_LAYER_HIDDEN * config.mlp_dim
-        + int(attention * config.num_heads * length)
+        + int(attention * config.num_heads * length * share_of_scores(length))
     )
     whole = int(layer * (LOOPED if config.depth > WRITTEN_OUT else 1))
     # What is computed again is there for one layer at a time; the others keep their input or their products.
