@@ -1,5 +1,5 @@
-"""A worker: greedy decoding of a batch of prompts. Task: `folder` (weights as transformers reads them), batch, prompt
-(tokens), new (tokens), and optionally `place`: then the model is MathReasoningLayer's of the 100k shape instead.
+"""A worker: greedy decoding of a batch of prompts. Task: batch, prompt (tokens), new (tokens), and of the model
+`folder` (weights as transformers reads them) or, for random weights, `config` (fields of DecoderConfig).
 """
 
 import json
@@ -17,9 +17,9 @@ from vishwam.model.config import DecoderConfig
 
 
 def main(task: dict[str, Any]) -> None:
-    if shape := task.get("place"):
-        config = DecoderConfig(**shape | {"digit_token_ids": tuple(range(16, 26))})
-        graphdef, params = decoder.init(config, jax.random.key(0))
+    if fields := task.get("config"):
+        config = DecoderConfig(**fields | {"digit_token_ids": tuple(fields.get("digit_token_ids", ()))})
+        graphdef, params = decoder.graph(config), jax.jit(lambda key: decoder.init(config, key)[1])(jax.random.key(0))
     else:
         config, loaded = pretrained.load(task["folder"])
         graphdef, params = decoder.graph(config), jax.device_put(loaded)
@@ -34,7 +34,8 @@ def main(task: dict[str, Any]) -> None:
     first = time.perf_counter() - begun
     begun = time.perf_counter()
     said = work()
-    serve(max(0.0, first - (time.perf_counter() - begun)), work, said=said.tolist())
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    serve(max(0.0, first - (time.perf_counter() - begun)), work, said=said.tolist(), parameters=parameters)
 
 
 main(json.loads(sys.argv[1]))

@@ -1,6 +1,7 @@
 """Greedy decoding beside transformers' `generate` on the same weights, which must say the same tokens.
 
-On CPU a batch of 64 by processor time (tokens a CPU-second), on a GPU a batch of 256 by the clock.
+On CPU a batch of 64 by processor time (tokens a CPU-second), on a GPU a batch of 256 by the clock, and there a model of
+1B parameters beside what the memory can deliver.
 """
 
 import functools
@@ -12,11 +13,14 @@ import jax
 import numpy as np
 
 from tests.benchmarks._workers import MALLOC, PEER_PYTHON, Worker, peer_python, take_turns, workers
-from tests.benchmarks.model import CPU_SHAPE, SMALL_SHAPE
+from tests.benchmarks.model import CPU_SHAPE, DIGITS, GPU_MODELS, GPU_VOCABULARY, NEEDS_GPU, SMALL_SHAPE
 from vishwam.model import decoder, pretrained
 from vishwam.model.config import DecoderConfig
 
 PROMPT, NEW = 32, 96
+
+# Bytes a second of a GPU's memory, by the end of JAX's `device_kind`; nvidia.com/en-us/data-center/{h200,h100,a100}.
+BANDWIDTHS = {"H200": 4.8e12, "H100 80GB HBM3": 3.35e12, "A100-SXM4-80GB": 2.039e12}
 
 
 def run() -> list[dict]:
@@ -31,13 +35,43 @@ def run() -> list[dict]:
             if jax.default_backend() == "gpu":
                 rows.append(_compare(f"GPU: {name}, batch 256", {"folder": str(weights), "batch": 256}, "cuda", python))
             else:
-                unit = "tokens/s (needs a GPU)"
+                unit = f"tokens/s ({NEEDS_GPU})"
                 what = f"GPU: {name}, batch 256"
                 rows.append({"what": what, "ours": None, "peer": None, "ratio": None, "unit": unit})
         # It has no peer: beside generate of the RoPE model of its size.
-        task = {"folder": str(weights), "batch": 64, "place": SMALL_SHAPE}
+        config = SMALL_SHAPE | {"digit_token_ids": DIGITS}
+        task = {"folder": str(weights), "batch": 64, "config": config}
         rows.append(_compare("100k parameters, MathReasoningLayer, batch 64", task, "cpu", python))
-    return rows
+    return [*rows, _of_bandwidth()]
+
+
+def _of_bandwidth() -> dict:
+    """1B parameters in bfloat16: the bytes that each token must read, its weights and all keys and values so far, in a
+    second, beside what the memory can deliver.
+    """
+    name, shape, *_ = GPU_MODELS[-1]
+    batch = 64
+    what, unit = f"GPU: {name}, batch {batch}, of the memory's bandwidth", "bytes/s"
+    device = jax.devices()[0]
+    if device.platform != "gpu":
+        return {"what": what, "ours": None, "peer": None, "ratio": None, "unit": f"{unit} ({NEEDS_GPU})"}
+    config = {**shape, "vocab_size": GPU_VOCABULARY, "position": "rope", "compute_dtype": "bfloat16"}
+    task = {"config": config, "batch": batch, "prompt": PROMPT, "new": NEW}
+    with workers(functools.partial(Worker, "_decode_ours.py", task)) as (worker,):
+        (seconds,) = take_turns([worker], 1, 3, "wall_s")
+        weights, compiling, peak = 2 * worker.ready["parameters"], worker.ready["compile_s"], worker.end()["peak_mb"]
+    slot = 2 * 2 * shape["num_layers"] * shape["model_dim"] * batch  # a key and a value of every layer and text
+    read = sum(weights + slot * (PROMPT + step) for step in range(NEW))
+    peer = next((rate for kind, rate in BANDWIDTHS.items() if device.device_kind.endswith(kind)), None)
+    return {
+        "what": what,
+        "ours": read / seconds,
+        "peer": peer,
+        "ratio": read / seconds / peer if peer else None,
+        "unit": unit,
+        "compile s": compiling,
+        "peak MB": peak,
+    }
 
 
 def _random_weights(config: DecoderConfig, folder: Path) -> None:
@@ -56,7 +90,7 @@ def _compare(what: str, task: dict[str, Any], device: str, python: str | None) -
         made.append(functools.partial(Worker, "_decode_peer.py", task, python))
     with workers(*made) as running:
         seconds = take_turns(running, 1, 3, "cpu_s" if device == "cpu" else "wall_s")
-        if len(running) == 2 and "place" not in task:
+        if len(running) == 2 and "config" not in task:
             ours, theirs = (np.array(worker.ready["said"]) for worker in running)
             alike = np.mean((ours == theirs).all(axis=1))
             what += f"; {alike:.0%} of texts the same"

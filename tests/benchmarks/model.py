@@ -137,11 +137,33 @@ def _on_gpu(python: str | None) -> list[dict]:
         peer = tokens / parts / others[0] if others else None
         rows.append(_row(what, tokens / seconds, peer, "tokens/s", compiling, peaks, more_is_better=True))
         rows.append(_mfu(name, flops / seconds, device.device_kind))
+    rows.append(_busy(device.platform))
     for name, percent, source in PUBLISHED:
         rows.append(
             {"what": f"published: {name} ({source})", "ours": None, "peer": percent, "ratio": None, "unit": "% MFU"}
         )
     return rows
+
+
+def _busy(platform: str) -> dict:
+    """How much of the time a device is at work on a model so small that a dispatch costs as much as a step: a step's
+    share of a dispatch as long as a trial's, beside its share of one so long that there is nothing else in it.
+    """
+    of_trial, long = 16, 512
+    what, unit = f"GPU: 100k parameters, {of_trial} steps a dispatch, share of time the device is busy", "ms/step"
+    if platform != "gpu":
+        return _empty(what, f"{unit} ({NEEDS_GPU})")
+    task = {"config": {**SMALL_SHAPE, "digit_token_ids": DIGITS}, "length": 50, "batch": 64}
+    shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    made = [functools.partial(Worker, "_model_ours.py", task | {"steps": n}, **shared) for n in (of_trial, long)]
+    with workers(*made) as running:
+        ours, alone = (
+            1000 * min(worker.work(times)["wall_s"] for _ in range(3)) / times / steps
+            for worker, times, steps in zip(running, (long // of_trial, 1), (of_trial, long), strict=True)
+        )
+        compiling = [worker.ready["compile_s"] for worker in running]
+        peaks = [worker.end()["peak_mb"] for worker in running]
+    return _row(what, ours, alone, unit, compiling, peaks)
 
 
 def _empty(what: str, unit: str) -> dict:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vishwam.model import math_reasoning
 from vishwam.model.math_reasoning import next_places, places_of, table_lookup
 
 DIGITS = tuple(range(20, 30))
@@ -81,3 +82,14 @@ def test_table_lookup_gradient_counts_how_often_an_entry_was_read():
     index = jnp.array([[[0, 0, 2], [2, 2, 7]]])
     gradient = jax.grad(lambda table: table_lookup(table, index).sum())(jnp.zeros((2, 3)))
     assert gradient.tolist() == [[2, 0, 3], [2, 0, 3]]
+
+
+@pytest.mark.parametrize("held", [1, 40, 10**6])
+def test_table_lookup_gradient_adds_up_slopes_by_entry(held, monkeypatch):
+    """However many rows are gone through together."""
+    random = np.random.default_rng(3)
+    index, slope = random.integers(-2, 6, (5, 3, 4)), random.normal(size=(5, 2, 3, 4)).astype(np.float32)
+    monkeypatch.setattr(math_reasoning, "_ONES", held)
+    gradient = jax.grad(lambda table: jnp.sum(table_lookup(table, jnp.asarray(index)) * slope))(jnp.zeros((2, 4)))
+    expected = [[slope[:, h][index == w].sum() for w in range(4)] for h in range(2)]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-5)

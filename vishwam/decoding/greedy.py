@@ -18,7 +18,7 @@ from flax import nnx
 
 from vishwam.decoding.repetition import Repetition, adjusted, history
 from vishwam.model.attention import KeysValues
-from vishwam.model.decoder import Decoder, Params
+from vishwam.model.decoder import Decoder, Params, as_computed
 from vishwam.model.math_reasoning import Places, is_digit, next_places
 from vishwam.model.programs import call, of_shapes
 
@@ -208,7 +208,7 @@ def _advance(
     rules: Repetition | None = None,
 ) -> _Progress:
     """Goes on until all rows are done or long enough, or the next token would have no slot."""
-    model: Decoder = nnx.merge(graphdef, params)
+    model: Decoder = nnx.merge(graphdef, as_computed(graphdef, params))
     digits = model.config.digit_token_ids
     layers = model.each_layer()
     slot_S = jnp.arange(progress.tokens_BS.shape[1])

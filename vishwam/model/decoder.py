@@ -189,6 +189,16 @@ def graph(config: DecoderConfig) -> nnx.GraphDef:
     return found[0]
 
 
+def as_computed(graphdef: nnx.GraphDef, params: Params) -> Params:
+    """The same with kernels of the type that products are computed in, for who goes over them token by token: they are
+    what is read most.
+    """
+    dtype = nnx.merge(graphdef, params).config.compute_dtype
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf.astype(dtype) if path[-1] == jax.tree_util.DictKey("kernel") else leaf, params
+    )
+
+
 def apply(
     graphdef: nnx.GraphDef, params: Params, tokens_BT: jax.Array, segments_BT: jax.Array | None = None
 ) -> jax.Array:
