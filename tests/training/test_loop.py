@@ -174,6 +174,20 @@ def test_resumed_equals_uninterrupted_bit_for_bit(whole, tokenizer, tmp_path, al
         np.testing.assert_array_equal(resumed, uninterrupted)
 
 
+def test_a_trial_that_goes_on_calls_the_programs_that_it_began_with(whole, tokenizer, tmp_path):
+    """A restored array is bound to no device, as those are of which programs were compiled, and rehearsed."""
+    from vishwam.training.data import training_data
+    from vishwam.training.step import init_state
+
+    config = training_loop.model_config(experiment(), tokenizer)
+    state = init_state(training_loop.decoder.init(config, jax.random.key(0))[1])
+    checkpoints = Checkpoints(shutil.copytree(whole[0], tmp_path / "run"))
+    restored, *_ = checkpoints.restore(state, training_data(experiment(), tokenizer))
+    checkpoints.close()
+    assert int(restored.step) == STEPS
+    assert not any(leaf.committed for leaf in jax.tree.leaves(restored))
+
+
 def test_a_trial_ends_when_it_is_right_often_enough(whole, tokenizer, tmp_path, monkeypatch):
     right = iter([0, 2, 4])  # of four questions at 8, at 16 and at what would be 24
     pooled = training_loop.pooled

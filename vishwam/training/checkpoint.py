@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 from grain import checkpoint as grain_checkpoint
 from orbax.checkpoint import checkpoint_managers as policies
@@ -100,7 +101,9 @@ class Checkpoints:
                 shutil.move(self.folder / str(step), self.folder / f"damaged-{step}-{time.time_ns()}")
                 self._manager.reload()
                 continue
-            return restored["state"], restored["data"], restored["metadata"]
+            # Orbax binds arrays to their device; programs for such are others than those a trial began with.
+            unbound = jax.device_put(jax.device_get(restored["state"]))
+            return unbound, restored["data"], restored["metadata"]
         data.set_state(begun)  # One that did not read may have moved it.
         return None
 

@@ -19,7 +19,7 @@ from .step import TrainState
 log = logging.getLogger(__name__)
 
 # In this order a trial comes to them.
-VALIDATE, EVALUATE, LAST = STAGES = "validate", "evaluate", "last"
+VALIDATE, EVALUATE, LAST = "validate", "evaluate", "last"
 
 # How often somebody who waits asks whether the trial is to end.
 PATIENCE_SECONDS = 0.1
