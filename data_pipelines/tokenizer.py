@@ -232,6 +232,8 @@ class _HuggingFace:
         self.pad_id = self.eos_id if self._tokenizer.pad_token_id is None else self._tokenizer.pad_token_id
 
     def encode_batch(self, texts: list[str]) -> list[np.ndarray]:
+        if not texts:
+            return []
         rows = self._tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
         return [np.array(row, np.int32) for row in rows]
 

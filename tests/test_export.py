@@ -34,7 +34,7 @@ def test_a_trial_starts_from_pretrained_weights(tokenizer, tmp_path):
     params = decoder.init(config, jax.random.key(7))[1]
     pretrained.save(tmp_path / "theirs", config, params)
     checkpoints, journal = Checkpoints(tmp_path / "run"), Journal()
-    loop.train(trial, tokenizer, journal, checkpoints, Alarm(10**9), lambda line: None)
+    loop.train(trial, tokenizer, journal, checkpoints, Alarm("", 10**9), lambda line: None)
     suite = Suite(trial.data, tokenizer, decoder.graph(config), 8, (12, 120), lambda: None)
     expected = suite.validation_loss(params, trial.loop.validation_questions)
     losses = [row["validation/loss"] for row in journal.rows.values() if "validation/loss" in row]

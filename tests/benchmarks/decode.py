@@ -47,7 +47,8 @@ def run() -> list[dict]:
 
 def _of_bandwidth() -> dict:
     """1B parameters in bfloat16: the bytes that each token must read, its weights and all keys and values so far, in a
-    second, beside what the memory can deliver.
+    second, beside what the memory can deliver. The table that embeddings are read from, and logits made with, is
+    float32; the seconds are with those in which the prompts are read.
     """
     name, shape, *_ = GPU_MODELS[-1]
     batch = 64
@@ -59,9 +60,10 @@ def _of_bandwidth() -> dict:
     task = {"config": config, "batch": batch, "prompt": PROMPT, "new": NEW}
     with workers(functools.partial(Worker, "_decode_ours.py", task)) as (worker,):
         (seconds,) = take_turns([worker], 1, 3, "wall_s")
-        weights, compiling, peak = 2 * worker.ready["parameters"], worker.ready["compile_s"], worker.end()["peak_mb"]
+        weights = 2 * (worker.ready["parameters"] + GPU_VOCABULARY * shape["model_dim"])
+        compiling, peak = worker.ready["compile_s"], worker.end()["peak_mb"]
     slot = 2 * 2 * shape["num_layers"] * shape["model_dim"] * batch  # a key and a value of every layer and text
-    read = sum(weights + slot * (PROMPT + step) for step in range(NEW))
+    read = sum(weights + slot * (PROMPT + step) for step in range(1, NEW))
     peer = next((rate for kind, rate in BANDWIDTHS.items() if device.device_kind.endswith(kind)), None)
     return {
         "what": what,

@@ -8,7 +8,7 @@ from data_pipelines.modular_math.source import ModularMath
 from data_pipelines.tokenizer import load_tokenizer, make_character_tokenizer
 from vishwam.evaluation.suite import Suite
 from vishwam.fairness.bias import BiasConfig
-from vishwam.model import decoder
+from vishwam.model import decoder, programs
 from vishwam.model.config import DecoderConfig
 from vishwam.training import evaluation_memory, examination
 from vishwam.training.experiment import Experiment, LoopConfig
@@ -132,3 +132,21 @@ def test_what_goes_wrong_in_a_rehearsal_is_left_to_the_trial(tokenizer):
         rehearsal._suite = suite_without_room
         rehearsal.finish(EVALUATE, lambda: None)
         assert not rehearsal.busy()
+
+
+def test_the_last_evaluation_waits_for_no_other(tokenizer, monkeypatch):
+    """A trial may be right often enough before the evaluation that is being rehearsed."""
+    begun = []
+
+    def rehearse(suite, shapes, questions, last, asked_of_bias):
+        begun.append(last)
+        while not last:
+            programs.call(jax.jit(lambda x: x), jax.ShapeDtypeStruct((), int))
+
+    monkeypatch.setattr(examination, "rehearse", rehearse)
+    closing, *_ = rehearsed(experiment(16), tokenizer)
+    with closing as rehearsal:
+        rehearsal.after(4)
+        assert not rehearsal.finished(EVALUATE)
+        rehearsal.finish(LAST, lambda: None)
+        assert rehearsal.finished(EVALUATE) and rehearsal.finished(LAST) and begun in ([False, True], [True])

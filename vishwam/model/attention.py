@@ -51,7 +51,7 @@ class Context(NamedTuple):
     causal: bool = False  # what is visible is all that is not later: each row is one text
 
     def of_queries(self, first: int, end: int) -> "Context":
-        """The same of those queries alone, and of the keys before `end`."""
+        """What `probabilities` asks of those queries alone, and of the keys before `end`."""
 
         def part(leaf_BTS: jax.Array) -> jax.Array:
             return leaf_BTS[:, first:end, :end]

@@ -18,7 +18,8 @@ from vishwam.model.attention import Attention, Context, PlaceRelations, masked_s
 from vishwam.model.config import DecoderConfig
 from vishwam.model.layers import DecoderLayer
 
-# Numbers that a table's gradient holds at once: one where an entry was looked up, for so many rows of a batch together.
+# Numbers that a table's gradient holds at once, ones where an entry was looked up: of as many rows of a batch as that
+# allows, or of one.
 _ONES = 1 << 22
 ORDINAL_WINDOW = 4  # numbers further back than this share one bias
 
@@ -105,7 +106,7 @@ def _lookup_backward(kept: tuple[jax.Array, int], slope_BHTS: jax.Array) -> tupl
     def of_row(row: tuple[jax.Array, jax.Array]) -> jax.Array:
         slope_HTS, index_TS = row
         there_WTS = (index_TS == jnp.arange(width)[:, None, None]).astype(slope_HTS.dtype)
-        return jnp.einsum("hts,wts->hw", slope_HTS, there_WTS)
+        return jnp.einsum("hts,wts->hw", slope_HTS, there_WTS, precision="highest")
 
     B, _, T, S = slope_BHTS.shape
     index_BTS = jnp.broadcast_to(index_BTS, (B, T, S))

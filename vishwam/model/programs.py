@@ -1,6 +1,8 @@
 """Compiled programs, called or only made ready: one that is given shapes in place of arrays is compiled for them."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -21,5 +23,24 @@ def call(program: Callable[..., Any], *arguments: Any) -> Any:
     if not of_shapes(arguments):
         return program(*arguments)
     lowered = program.lower(*arguments)  # type: ignore[attr-defined]
-    lowered.compile()
+    compiled(lowered)
     return lowered.out_info
+
+
+def compiled(lowered: jax.stages.Lowered) -> jax.stages.Compiled:
+    """Of a program that is compiled to be called later; see `checked`."""
+    _check.get()()
+    return lowered.compile()
+
+
+@contextlib.contextmanager
+def checked(check: Callable[[], None]) -> Iterator[None]:
+    """`check` is called before each program that this thread makes ready meanwhile, and may raise."""
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
+
+
+_check: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)

@@ -101,9 +101,11 @@ class Checkpoints:
                 shutil.move(self.folder / str(step), self.folder / f"damaged-{step}-{time.time_ns()}")
                 self._manager.reload()
                 continue
+            bound, data, metadata = restored["state"], restored["data"], restored["metadata"]
             # Orbax binds arrays to their device; programs for such are others than those a trial began with.
-            unbound = jax.device_put(jax.device_get(restored["state"]))
-            return unbound, restored["data"], restored["metadata"]
+            on_host = jax.device_get(bound)
+            del restored, bound  # Two of them may be more than a device holds.
+            return jax.device_put(on_host), data, metadata
         data.set_state(begun)  # One that did not read may have moved it.
         return None
 

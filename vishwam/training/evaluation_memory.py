@@ -12,6 +12,7 @@ from vishwam.decoding import greedy
 from vishwam.evaluation.suite import DECODE_BATCH, SPLITS
 from vishwam.model.attention import share_of_scores
 from vishwam.model.config import DecoderConfig
+from vishwam.model.programs import compiled
 
 from . import memory
 from .experiment import Experiment
@@ -90,7 +91,7 @@ def predict(graphdef: Any, state: Any, asked: Asked) -> int:
     evaluated = _bytes(state.averages)
     needs = []
     for program in (loss, read, answer):
-        analysis: Any = program.compile().memory_analysis()
+        analysis: Any = compiled(program).memory_analysis()
         own = max(0, analysis.argument_size_in_bytes - evaluated)
         inside = analysis.temp_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
         # What is given to `answer` is the cache, which was copied there from a smaller one.

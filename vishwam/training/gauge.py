@@ -131,7 +131,9 @@ class Gauge:
             if memory.ESTIMATE_OFF * needed > limit:
                 self._ask_about_evaluation(graphdef, state)
         self._tell()
-        prediction.insist()
+        # Without an allocator, what the compiler holds just now would be taken for arrays.
+        if allocated() or not self._compiling():
+            prediction.insist()
 
     def _ask_about_evaluation(self, graphdef: Any, state: Any) -> None:
         self._exact = True

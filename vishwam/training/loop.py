@@ -128,8 +128,9 @@ def train(
         return evaluation
 
     def prepared(stage: str) -> None:
-        with watch.phase("compile"):
-            rehearsal.finish(stage, check)
+        if not rehearsal.finished(stage):
+            with watch.phase("compile"):
+                rehearsal.finish(stage, check)
 
     def look_up() -> None:
         """What is due after `step`: nothing, validation, or validation and the evaluations."""
