@@ -18,11 +18,11 @@ def of_shapes(tree: Any) -> bool:
     return any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(tree))
 
 
-def call(program: Callable[..., Any], *arguments: Any) -> Any:
+def call(program: Any, *arguments: Any) -> Any:
     """What a jitted function returns; of shapes, the shapes of that: a later call with such arrays is compiled then."""
     if not of_shapes(arguments):
         return program(*arguments)
-    lowered = program.lower(*arguments)  # type: ignore[attr-defined]
+    lowered = program.lower(*arguments)
     compiled(lowered)
     return lowered.out_info
 
