@@ -90,9 +90,15 @@ export class Analysis {
 
   async loadScores() {
     const { metric, how, count, runs } = this;
+    const question = (this.question = {});
     if (how === "last" || page.saved)
       this.scores = new Map(runs.map((run) => [run.id, run.summary[metric]]).filter(([, v]) => Number.isFinite(v)));
-    else this.scores = new Map(Object.entries(await post("scores", { ...this.asked(), metric, how, count })));
+    else {
+      const scores = await post("scores", { ...this.asked(), metric, how, count });
+      // What was asked for later may be here already.
+      if (question !== this.question) return;
+      this.scores = new Map(Object.entries(scores));
+    }
     this.onScores(Boolean(this.drawn));
   }
 

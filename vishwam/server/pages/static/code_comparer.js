@@ -24,16 +24,20 @@ export class CodeComparer {
     const state = JSON.stringify([ids, left, right]);
     if (state === this.state) return;
     this.state = state;
+    // A second choice, made before the code of the first has come, goes on from the first and not from what is drawn.
+    this.shown = [left, right];
     const [a, b] = await Promise.all([left, right].map((id) => this.code(id)));
     // The reader may have chosen others meanwhile.
     if (state !== this.state) return;
+    // Code that has not come yet is asked for again at the next change.
+    if (!a || !b) this.state = null;
     const select = (label, chosen, place) =>
       h(
         "select",
         {
           "aria-label": label,
           change: (event) => {
-            this.pair = [left, right].with(place, event.target.value);
+            this.pair = this.shown.with(place, event.target.value);
             this.draw({ runs, order });
           },
         },
@@ -46,12 +50,15 @@ export class CodeComparer {
   }
 
   async code(id) {
-    if (!this.known.has(id)) this.known.set(id, await json("code", { run: id }).catch(() => ({ command: "", texts: {} })));
-    return this.known.get(id);
+    if (this.known.has(id)) return this.known.get(id);
+    const found = await json("code", { run: id }).catch(() => null);
+    const some = found && (found.command || Object.keys(found.texts).length);
+    if (some) this.known.set(id, found);
+    return some ? found : null;
   }
 
   files(a, b) {
-    const texts = ({ command, texts }) => ({ ...(command && { "how it was started": command }), ...texts });
+    const texts = (code) => ({ ...(code?.command && { "how it was started": code.command }), ...code?.texts });
     const [left, right] = [texts(a), texts(b)];
     const names = [...new Set([...Object.keys(left), ...Object.keys(right)])];
     if (!names.length) return [h("p", { class: "empty" }, "No code was stored with these runs.")];

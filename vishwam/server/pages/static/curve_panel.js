@@ -86,7 +86,10 @@ export class CurvePanel {
     if (changed === null) this.points.clear();
     if (this.early) await this.takeEarly(runs);
     const stale = runs.filter((id) => changed?.has(id) || keys.some((key) => !this.points.has(`${key}\n${id}`)));
-    const fetched = await curves(stale, keys, axisFor(this.settings));
+    const axis = axisFor(this.settings);
+    const fetched = await curves(stale, keys, axis);
+    // Over another axis all is asked for anew.
+    if (axis !== axisFor(this.settings)) return;
     for (const id of stale) for (const key of keys) this.points.set(`${key}\n${id}`, null);
     for (const curve of fetched) this.points.set(`${curve.key}\n${curve.run}`, curve);
     this.draw();

@@ -61,9 +61,9 @@ async function toggle(file, address, row, button) {
     const response = await fetch(address, { headers: { Range: `bytes=0-${PEEK - 1}` } });
     // An empty file has no first byte.
     const text = response.ok ? await response.text() : file.size ? `The server answered ${response.status}` : "";
-    cell.append(h("pre", { class: "code", tabindex: 0 }, pretty(file, text)));
+    cell.replaceChildren(h("pre", { class: "code", tabindex: 0 }, pretty(file, text)));
   } catch (error) {
-    cell.append(h("p", { class: "empty" }, error.message));
+    cell.replaceChildren(h("p", { class: "empty" }, error.message));
   }
   if (file.size > PEEK) cell.append(h("p", { class: "note" }, `The first ${bytes(PEEK)} of ${bytes(file.size)}.`));
 }

@@ -49,6 +49,7 @@ export class Media {
     const shown = this.keys.map((key) => [key, run.media[key]]).filter(([, value]) => value);
     const state = JSON.stringify([run.id, shown.map(([, value]) => value.path), holding.length]);
     if (state === this.state) return;
+    this.asked = state;
     const select = h(
       "select",
       {
@@ -61,6 +62,7 @@ export class Media {
       holding.map((one) => h("option", { value: one.id, selected: one === run }, one.label)),
     );
     const parts = await Promise.all(shown.map(([key, value]) => drawMedia(run.id, key, value)));
+    if (state !== this.asked) return;
     // What is missing is asked for again at the next change.
     this.state = parts.includes(null) ? null : state;
     this.body.replaceChildren(

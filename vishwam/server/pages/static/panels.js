@@ -256,7 +256,9 @@ class Importance {
       return;
     }
     const goal = /loss|error|perplexity/i.test(this.target) ? "minimize" : "maximize";
+    const question = (this.question = {});
     const answer = await post("importance", { metric: this.target, goal, runs: runs.map((run) => run.id) });
+    if (question !== this.question) return;
     this.body.replaceChildren(h("p", { class: "what" }, this.target), importanceTable(answer));
   }
 }

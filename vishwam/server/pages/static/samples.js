@@ -30,7 +30,10 @@ export class TableView {
   async draw() {
     const { run, key, offset, sort, down, filter } = this;
     const asked = { run, key, offset, limit: ROWS, filter: filter || null, sort, down: down ? 1 : null };
+    this.asked = asked;
     const table = await json("table", asked).catch(() => null);
+    // Answers may come in another order than they were asked for in; the last question counts.
+    if (this.asked !== asked) return true;
     if (!table) return false;
     if (!this.host.contains(this.body)) this.host.replaceChildren(this.bar, this.body);
     this.drawBar(table);
