@@ -112,9 +112,7 @@ def _prepare(plan: Plan, folder: Path, tokenizer: MathTokenizer, workers: int, p
         released.sets(plan.released, split)  # What is wrong with them shows before the work.
     identity = plan.identity(tokenizer)
     _insist_on(folder, identity)
-    for path in folder.rglob("*"):
-        if _LEFT_OVER.fullmatch(path.name) and path.is_file():
-            path.unlink()
+    _remove_left_overs(folder)
     writer = _Writer(plan, folder)
     for split in _ORDER:
         _write_all(writer, writer.shards(split), workers, partial(progress, split))
@@ -146,8 +144,16 @@ def _prepare(plan: Plan, folder: Path, tokenizer: MathTokenizer, workers: int, p
         places = len(rows) * plan.row_length
         facts["packed"] = {"rows": len(rows), "tokens": rows.tokens, "filled": round(rows.tokens / places, 4)}
     _write_text(folder / CARD, card.markdown(facts))
+    # A worker of a preparation that was killed lives a moment longer, and may have begun a file in it.
+    _remove_left_overs(folder)
     _write_text(folder / FACTS, json.dumps(facts, indent=1))
     return facts
+
+
+def _remove_left_overs(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if _LEFT_OVER.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def files(folder: str | Path) -> list[Path]:

@@ -18,6 +18,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     local.stop(folder)
 
 
+@pytest.fixture(scope="module")
+def quickly_compiled() -> Iterator[None]:
+    """For many small programs whose numbers are looked at: LLVM leaves out what would make them faster, and takes half
+    the time.
+    """
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="session")
+def compiled_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A compile cache that trials of several tests may share, so that the same programs are compiled once."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "compiled"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def wandb_env(address: Address, tmp: Path, **extra: str) -> dict[str, str]:
     """The environment of a client of `address` that neither reads nor touches the user's own settings and folders."""
     home = tmp / "home"

@@ -16,6 +16,8 @@ from vishwam.model import decoder, pretrained
 from vishwam.training import loop
 from vishwam.training.checkpoint import Checkpoints
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 SHAPE = {"position": "rope", "num_kv_heads": 1, "scaled_embeddings": False}
 
 

@@ -31,10 +31,12 @@ LoopConfig.max_answer_tokens = 8
 
 
 class Clone:
-    """A place of its own: home, state, sweep and Gin file."""
+    """A place of its own: home, state, sweep and Gin file; only compiled programs are those of all."""
 
-    def __init__(self, folder: Path, steps: int, rates: list[float]):
+    def __init__(self, folder: Path, compiled_programs: Path, steps: int, rates: list[float]):
         self.home = folder / "state"
+        self.home.mkdir()
+        (self.home / "compile_cache").symlink_to(compiled_programs)
         gin = folder / "small.gin"
         lines = (ROOT / "gin" / "math.gin").read_text().splitlines()
         own = SMALL | {"steps": steps}
@@ -98,11 +100,11 @@ class Clone:
 
 
 @pytest.fixture
-def clone(tmp_path):
+def clone(tmp_path, compiled_programs):
     made = []
 
     def make(steps, rates):
-        made.append(Clone(tmp_path, steps, rates))
+        made.append(Clone(tmp_path, compiled_programs, steps, rates))
         return made[0]
 
     yield make

@@ -10,8 +10,8 @@ from .test_launch import ROOT, VISHWAM, Clone
 
 
 @pytest.fixture
-def here(tmp_path):
-    clone = Clone(tmp_path, 80, [0.01])
+def here(tmp_path, compiled_programs):
+    clone = Clone(tmp_path, compiled_programs, 80, [0.01])
     clone.environment["WANDB_RUN_ID"] = "carried"
     yield clone
     clone.run("stop")

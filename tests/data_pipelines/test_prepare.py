@@ -114,7 +114,12 @@ def test_killed_in_the_middle_and_begun_again_writes_the_same_bytes(
     (folder / "rows-00000.123456").write_bytes(b"half")
     [torn] = folder.rglob("*interpolate*00000-of*")
     torn.write_bytes(torn.read_bytes()[:1000])
-    prepare(PLAN, folder, tokenizer)
+
+    def last_gasp(*_):
+        """What a worker of the killed one, not dead yet, may leave after the new one has begun."""
+        (folder / "rows-00001.123457").touch()
+
+    prepare(PLAN, folder, tokenizer, progress=last_gasp)
     assert contents(folder) == contents(whole[0])
     # What was done is not done again.
     assert {path: path.stat().st_mtime_ns for path in written} == written

@@ -9,6 +9,8 @@ from vishwam.decoding.greedy import bucket, greedy_decode
 from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 EOS, PAD = 1, 0
 CONFIG = DecoderConfig(vocab_size=16, digit_token_ids=tuple(range(3, 13)), model_dim=16, num_heads=4, mlp_dim=16)
 NEW = 11

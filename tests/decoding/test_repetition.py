@@ -10,6 +10,8 @@ from vishwam.decoding.repetition import Repetition, adjusted, history
 from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 CONFIG = DecoderConfig(vocab_size=12, num_layers=1, model_dim=16, num_heads=2, mlp_dim=16, position="rope")
 EOS = 1
 
@@ -53,11 +55,16 @@ def model():
     return decoder.init(CONFIG, jax.random.key(3))
 
 
+apply = jax.jit(decoder.apply, static_argnums=0)
+
+
 def by_hand(model, prompt, new, rules):
     """One token after another from whole texts, rules written anew in Python."""
     text = list(prompt)
     for _ in range(new):
-        logits = np.asarray(decoder.apply(*model, np.array([text])))[0, -1].astype(float)
+        padded = np.zeros((1, 17), int)  # what stands behind a token is not seen by it
+        padded[0, : len(text)] = text
+        logits = np.asarray(apply(*model, padded))[0, len(text) - 1].astype(float)
         for token in set(text):
             logits[token] = logits[token] * rules.penalty if logits[token] < 0 else logits[token] / rules.penalty
         n = rules.ngram

@@ -21,6 +21,8 @@ from vishwam.evaluation.suite import Suite
 from vishwam.fairness import benchmarks
 from vishwam.model import decoder
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 SUMS = {"operations": "add", "max_digits": 1, "phrasing": "bare"}
 
 

@@ -6,6 +6,8 @@ from data_pipelines.tokenizer import load_tokenizer, make_character_tokenizer
 from vishwam.evaluation import likelihood
 from vishwam.model import decoder
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):

@@ -10,6 +10,8 @@ from tests.model.test_decoder import make, some_tokens
 from vishwam.model import attention, decoder
 from vishwam.model.config import DecoderConfig
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 CONFIG = DecoderConfig(
     vocab_size=20,
     position="rope",

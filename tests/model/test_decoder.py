@@ -8,6 +8,8 @@ import pytest
 from vishwam.model import decoder
 from vishwam.model.config import DecoderConfig
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 DIGITS = tuple(range(3, 13))
 SMALL = DecoderConfig(
     vocab_size=20, digit_token_ids=DIGITS, num_layers=2, model_dim=24, num_heads=4, mlp_dim=20, place_window=1

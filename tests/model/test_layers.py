@@ -7,6 +7,8 @@ import pytest
 
 from vishwam.model.layers import rms_norm, swiglu
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 EPSILON = 1e-2
 
 

@@ -8,6 +8,8 @@ import pytest
 from vishwam.model import math_reasoning
 from vishwam.model.math_reasoning import next_places, places_of, table_lookup
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 DIGITS = tuple(range(20, 30))
 
 

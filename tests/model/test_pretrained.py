@@ -13,6 +13,8 @@ from vishwam.errors import BadInput
 from vishwam.model import decoder, pretrained
 from vishwam.model.config import DecoderConfig
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 LLAMA = DecoderConfig(
     vocab_size=40,
     pad_id=1,

@@ -9,6 +9,8 @@ from tests.model.test_decoder import VARIANTS, make, some_tokens
 from vishwam.model import decoder
 from vishwam.training.step import token_losses
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 LENGTHS = (5, 3, 7)  # of three texts, before three columns of padding
 SEGMENTS = np.repeat([1, 2, 3, 0], [*LENGTHS, 3]).astype(np.int32)[None]
 TOKENS = np.where(SEGMENTS, some_tokens(1, SEGMENTS.shape[1], seed=4), 0)

@@ -48,8 +48,8 @@ EXPECTED = {
 
 
 @pytest.mark.slow
-def test_a_trial_that_goes_wrong_says_so_while_it_runs(nvml, tmp_path):
-    clone = Clone(tmp_path, 100_000, [0.01])
+def test_a_trial_that_goes_wrong_says_so_while_it_runs(nvml, tmp_path, compiled_programs):
+    clone = Clone(tmp_path, compiled_programs, 100_000, [0.01])
     (tmp_path / "misbehaving.py").write_text(MISBEHAVING)
     gin = clone.sweep.parent / "small.gin"
     gin.write_text(gin.read_text().replace("evaluate_every = 20", "evaluate_every = 100000"))

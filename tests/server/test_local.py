@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,6 +41,27 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             local.start_or_reuse(tmp_path / "b", port=port)
     finally:
         local.stop(tmp_path / "a")
+
+
+def test_a_port_that_is_taken_since_it_was_looked_at_is_not_insisted_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        monkeypatch.setattr(local, "PREFERRED_PORT", taken)
+        looked, is_free = [], local._is_free
+        # The other took it just after the first look.
+        monkeypatch.setattr(
+            local, "_is_free", lambda port: looked.append(port) is None and (len(looked) == 1 or is_free(port))
+        )
+        try:
+            address = local.start_or_reuse(tmp_path)
+            assert looked[0] == taken and not address.url.endswith(f":{taken}")
+            assert local.address(tmp_path) == address
+        finally:
+            local.stop(tmp_path)
 
 
 def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:

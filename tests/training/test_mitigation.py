@@ -15,6 +15,8 @@ from vishwam.training.experiment import Experiment, LoopConfig, PackingConfig
 from vishwam.training.optimizer import Knobs
 from vishwam.training.step import init_state, train_steps
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 V = 7
 LOGITS = np.random.default_rng(0).normal(size=(V, V)).astype(np.float32)
 P = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)

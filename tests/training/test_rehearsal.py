@@ -17,6 +17,8 @@ from vishwam.training.loop import model_config
 from vishwam.training.rehearsal import EVALUATE, LAST, VALIDATE, Rehearsal, stage_at
 from vishwam.training.step import init_state
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 LOOP = LoopConfig(
     steps=24,
     batch_size=8,

@@ -14,6 +14,8 @@ from vishwam.model.config import DecoderConfig
 from vishwam.training.optimizer import Knobs, decays, learning_rate_at, make_optimizer
 from vishwam.training.step import draw, evaluation_step, init_state, token_losses, train_steps
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 CONFIG = DecoderConfig(
     vocab_size=16, digit_token_ids=tuple(range(3, 13)), num_layers=2, model_dim=16, num_heads=4, mlp_dim=16
 )

@@ -16,6 +16,8 @@ from vishwam.training.optimizer import Knobs
 from vishwam.training.step import init_state, train_steps
 from vishwam.training.written import PREFIX, repeated, writer
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 PAD = 0
 
 

@@ -21,6 +21,7 @@ from vishwam.server.store import instance
 PREFERRED_PORT = 8090
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+PORTS_TRIED = 5
 
 
 @dataclass(frozen=True)
@@ -58,27 +59,40 @@ def start_or_reuse(folder: Path, port: int | None = None) -> Address:
         running = address(folder)
         if running is not None:
             return running
-        chosen = port or _port(folder)
-        log_path = folder / "server.log"
-        with log_path.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "vishwam.server", "--data", str(folder), "--port", str(chosen)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env=_environment(),
-                start_new_session=True,
-            )
-        url = f"http://127.0.0.1:{chosen}"
-        deadline = time.monotonic() + START_SECONDS
-        while not (_serves(folder) and _answers(folder, url)):
-            if process.poll() is not None or time.monotonic() > deadline:
-                lines = log_path.read_text(errors="replace").strip().splitlines()
-                reason = lines[-1].removeprefix("error: ") if lines else "no reason given"
-                raise BadInput(f"the embedded server did not start: {reason} (see {log_path})")
-            time.sleep(0.02)
-        return _address(folder, url)
+        if port:
+            return _start(folder, port)
+        for _ in range(PORTS_TRIED - 1):
+            chosen = _port(folder)
+            try:
+                return _start(folder, chosen)
+            except BadInput:
+                if _is_free(chosen):
+                    raise
+                # Another program took it since it was looked at.
+        return _start(folder, _port(folder))
+
+
+def _start(folder: Path, port: int) -> Address:
+    log_path = folder / "server.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vishwam.server", "--data", str(folder), "--port", str(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=_environment(),
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + START_SECONDS
+    while not (_serves(folder) and _answers(folder, url)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            lines = log_path.read_text(errors="replace").strip().splitlines()
+            reason = lines[-1].removeprefix("error: ") if lines else "no reason given"
+            raise BadInput(f"the embedded server did not start: {reason} (see {log_path})")
+        time.sleep(0.02)
+    return _address(folder, url)
 
 
 def stop(folder: Path) -> bool:

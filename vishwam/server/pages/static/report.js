@@ -52,7 +52,7 @@ class Grid {
         for (const curve of found) this.points.get(x).set(`${curve.run}\n${curve.key}`, curve);
       }),
     );
-    this.draw();
+    await this.draw();
   }
 
   style() {
@@ -84,8 +84,8 @@ class Grid {
       ),
     );
     this.drawTable();
-    for (const panel of this.panels)
-      Promise.resolve(panel.draw({ ...this.answer, points: this.points })).catch((error) => console.error(error));
+    const drawing = async (panel) => panel.draw({ ...this.answer, points: this.points });
+    return Promise.all(this.panels.map((panel) => drawing(panel).catch((error) => console.error(error))));
   }
 
   /** The table of a run set that shows one: its runs in its order, with the columns it names. */
