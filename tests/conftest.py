@@ -9,6 +9,17 @@ import pytest
 from vishwam.server import local
 from vishwam.server.local import Address
 
+# What takes longest begins first, so that no worker is left alone with it at the end. Trials of tests/test_trial.py
+# come later and read the programs that those of tests/test_launch.py compiled.
+LONGEST = ("tests/test_launch.py", "tests/training/", "tests/model/", "tests/conformance/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST))
+
+    items.sort(key=place)
+
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:

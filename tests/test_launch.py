@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from vishwam.launch import exit_code
+
 ROOT = Path(__file__).parents[1]
 VISHWAM = str(Path(sys.executable).parent / "vishwam")
 
@@ -148,6 +150,14 @@ def sweep_path(output: str) -> str:
     return next(line.split()[1] for line in output.splitlines() if line.startswith("sweep "))
 
 
+def test_an_agent_that_dies_when_all_is_done_spoils_nothing():
+    assert exit_code(0, "FINISHED", ["failed", "finished"]) == 0
+    assert exit_code(0, "FINISHED", ["failed"]) == exit_code(0, "FINISHED", []) == 1
+    assert exit_code(-signal.SIGABRT, "FINISHED", ["finished"]) == 0
+    assert exit_code(-signal.SIGKILL, "RUNNING", ["finished"]) == -signal.SIGKILL
+    assert exit_code(130, "FINISHED", ["finished"]) == 130
+
+
 def test_from_a_sweep_file_to_a_table_a_report_and_a_checkpoint(clone):
     here = clone(steps=20, rates=[0.01, 0.001])
     launched = here.start()
@@ -179,12 +189,12 @@ def test_from_a_sweep_file_to_a_table_a_report_and_a_checkpoint(clone):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_killed_in_a_trial_nothing_stays_behind_and_the_run_goes_on(clone, number):
-    here = clone(steps=600, rates=[0.01])
+    here = clone(steps=300, rates=[0.01])
     launched = here.start()
     printed = ""
     for line in launched.stdout:
         printed += line
-        if "step 100/600" in line:
+        if "step 100/300" in line:
             break
     launched.send_signal(number)
     launched.wait(timeout=40)
@@ -204,4 +214,4 @@ def test_killed_in_a_trial_nothing_stays_behind_and_the_run_goes_on(clone, numbe
     found = here.ask(RUNS.format(sweep=sweep_path(output)))
     (run,) = found["runs"]
     assert (found["state"], run["state"]) == ("FINISHED", "finished")
-    assert run["steps"] == sorted(set(run["steps"])) and run["steps"][-1] == 600
+    assert run["steps"] == sorted(set(run["steps"])) and run["steps"][-1] == 300

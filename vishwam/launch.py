@@ -77,9 +77,16 @@ def run(file: Path, count: int | None) -> int:
     failed = [trial for trial in trials if trial.state in ("failed", "crashed")]
     if failed:
         say(f"failed        {len(failed)} of {len(trials)} trials; what they said: {agent_log(path)}")
-    if code:
-        return code
-    return 0 if any(trial.state == "finished" for trial in trials) else 1
+    return exit_code(code, sweeps.state(path), [trial.state for trial in trials])
+
+
+def exit_code(agent: int, sweep: str | None, trials: list[str]) -> int:
+    """Of a launch, by the agent's own and the states of sweep and trials. Python may still abort an agent (a negative
+    code) at its end, when all it was for is done.
+    """
+    if agent > 0 or (agent < 0 and (sweep is None or sweep in UNFINISHED)):
+        return agent
+    return 0 if "finished" in trials else 1
 
 
 def digest_of(file: Path) -> str:

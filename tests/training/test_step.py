@@ -103,7 +103,9 @@ def test_loss_is_the_mean_cross_entropy_of_answer_tokens():
     graphdef, state = fresh()
     batch = first(some_batches(1))
     _, metrics = one_step(batch)
-    logits = np.asarray(decoder.apply(graphdef, state.params, batch["tokens_BT"]), np.float64)
+    logits = np.asarray(
+        jax.jit(decoder.apply, static_argnums=0)(graphdef, state.params, batch["tokens_BT"]), np.float64
+    )
     losses = [
         np.log(np.exp(logits[b, t - 1]).sum()) - logits[b, t - 1, batch["tokens_BT"][b, t]]
         for b in range(4)
@@ -248,7 +250,7 @@ def test_a_step_goes_through_the_layers_as_often_as_its_lot_says():
     expected = {}
     for loops in (1, 2, 3):
         fixed = decoder.graph(dataclasses.replace(config, loops=loops, loops_random=False))
-        loss_BT, mask_BT = token_losses(fixed, params, first(batches))
+        loss_BT, mask_BT = jax.jit(token_losses, static_argnums=0)(fixed, params, first(batches))
         expected[loops] = float(jnp.sum(loss_BT * mask_BT) / jnp.sum(mask_BT))
     assert len(set(expected.values())) == 3
     drawn = []

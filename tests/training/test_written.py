@@ -90,9 +90,10 @@ def test_training_against_it_makes_what_was_repeated_less_likely(tokenizer):
     assert carried["written_weight_BT"].any(), "a fresh model repeats itself"
     batches |= carried | {"loss_mask_BT": np.zeros_like(batches["loss_mask_BT"])}
 
+    @jax.jit
     def penalty(params):
         tokens, weight = (carried[f"written_{name}_BT"].reshape(6, -1) for name in ("tokens", "weight"))
-        return float(sequence_unlikelihood(lambda tokens: decoder.apply(graphdef, params, tokens), tokens, weight))
+        return sequence_unlikelihood(lambda tokens: decoder.apply(graphdef, params, tokens), tokens, weight)
 
     before, state = penalty(params), init_state(params)
     for _ in range(4):
