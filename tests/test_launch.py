@@ -187,7 +187,8 @@ def test_from_a_sweep_file_to_a_table_a_report_and_a_checkpoint(clone):
     assert here.processes() == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_killed_in_a_trial_nothing_stays_behind_and_the_run_goes_on(clone, number):
     here = clone(steps=300, rates=[0.01])
     launched = here.start()
