@@ -9,6 +9,8 @@ set -euo pipefail
 caller="$PWD"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export VISHWAM_HOME="${VISHWAM_HOME:-$PWD/.vishwam}"
+# Every trial is a process of its own, and would compile the same sources again.
+unset PYTHONDONTWRITEBYTECODE
 
 find_python() {
   local name

@@ -17,6 +17,8 @@ from vishwam.training.gauge import Gauge, HostPeak
 from vishwam.training.memory import NoRoom
 from vishwam.training.step import evaluation_step, init_state
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 SHORT = Asked(row=16, question=16, answer=16)
 
 

@@ -19,6 +19,8 @@ from vishwam.training.interruption import Interrupted, Interruption
 from vishwam.training.optimizer import Knobs
 from vishwam.training.rows import Diverged
 
+pytestmark = pytest.mark.usefixtures("quickly_compiled")
+
 STEPS = 24
 UNPACKED = PackingConfig()
 ADDITION = {"operations": "add", "max_digits": 2, "phrasing": "bare"}
