@@ -48,8 +48,8 @@ export class Media {
       order.map((id) => holding.find((one) => one.id === id)).find(Boolean);
     const shown = this.keys.map((key) => [key, run.media[key]]).filter(([, value]) => value);
     const state = JSON.stringify([run.id, shown.map(([, value]) => value.path), holding.length]);
-    if (state === this.state) return;
     this.asked = state;
+    if (state === this.state) return;
     const select = h(
       "select",
       {
