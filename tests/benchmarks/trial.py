@@ -6,6 +6,7 @@ the start of Python to the first row; those after the claim that are not among t
 
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,7 @@ with wandb.init() as run:
     run.log({"train/step": 1})
 """
 STEPS = 20
+TRIALS = 6
 
 
 def run() -> list[dict]:
@@ -79,14 +81,16 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def _measure(folder: Path, command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
-    """Seconds from claim to first step, of the first and last of three trials, and from the second's end to that."""
+    """Seconds from claim to first step, of the first trial and of those after it, and from one's end to the next one's
+    first step: medians, for the agent looks every five seconds whether a trial has ended.
+    """
     sweep = folder / "sweep.yaml"
     arguments = ["${args_no_hyphens}"] if command[-1].startswith("steps=") else []
     sweep.write_text(
         json.dumps(
             {
                 "method": "grid",
-                "parameters": {"seed": {"values": [1, 2, 3]}},
+                "parameters": {"seed": {"values": list(range(TRIALS))}},
                 "command": [*command, *arguments],
             }
         )
@@ -106,7 +110,9 @@ def _measure(folder: Path, command: list[str], environment: dict[str, str]) -> t
     # Memory is measured before the first step, in rows without one.
     first = [min(row["_timestamp"] for row in run.scan_history(keys=["_timestamp", "train/step"])) for run in runs]
     ends = dict(json.loads(line) for line in Path(environment["TRIAL_ENDS"]).read_text().splitlines())
-    return first[0] - claimed[0], first[-1] - claimed[-1], first[-1] - ends[runs[-2].id]
+    to_first_step = [step - claim for step, claim in zip(first, claimed, strict=True)]
+    gaps = [step - ends[before.id] for step, before in zip(first[1:], runs, strict=False)]
+    return to_first_step[0], statistics.median(to_first_step[1:]), statistics.median(gaps)
 
 
 def _row(what: str, ours: float, peer: float | None) -> dict:
