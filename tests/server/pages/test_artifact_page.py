@@ -75,3 +75,24 @@ def test_chosen_runs_are_compared_by_knobs_and_curves(site, page):
     assert "num_layers" in page.locator("#comparer").inner_text()
     until(lambda: min(ink(page, "#curves .chart:has-text('train/loss')", COLORS[:2])) > 20)
     assert ink(page, "#curves .chart:has-text('train/loss')", COLORS)[2] == 0
+
+
+def test_what_is_looked_into_stays_open_while_the_page_lives(site, page):
+    world = site.world("looked")
+    run = site.call(world.run, "r1", {})
+    site.call(world.file, run, "notes.txt", b"read me")
+    site.call(world.artifact, "words", "dataset", run, {"words.txt": b"one two"})
+    for address, words, new in (
+        ("artifacts/dataset/words/v0", "one two", ("artifact", "words", "dataset", run, {"words.txt": b"three"})),
+        ("runs/r1", "read me", ("file", run, "more.txt", b"and more")),
+    ):
+        page.goto(f"{site.url}/local/looked/{address}")
+        page.locator("#files").get_by_role("button", name="look").first.click()
+        until(lambda: page.locator("#files tr.peek:visible pre").all_inner_texts() == [words])  # noqa: B023
+        kind, *arguments = new
+        site.call(getattr(world, kind), *arguments)
+        seen = "#versions a" if kind == "artifact" else "#files td a"
+        until(lambda: page.locator(seen).count() == 2)  # noqa: B023
+        assert page.locator("#files tr.peek:visible pre").all_inner_texts() == [words]
+        page.locator("#files").get_by_role("button", name="close").click()
+        assert page.locator("#files tr.peek:visible").count() == 0

@@ -2,7 +2,7 @@
 
 import { $, h, page } from "./dom.js";
 import { json, live } from "./api.js";
-import { artifactFile, filesTable } from "./files.js";
+import { artifactFile, showFiles } from "./files.js";
 import { ago, bytes, number, text } from "./format.js";
 import { Graph, base } from "./graphs.js";
 import { pairs, runAddress } from "./table.js";
@@ -38,12 +38,9 @@ async function load() {
     .filter(Boolean)
     .join(" · ");
   pairs($("#metadata"), version.metadata, (value) => (typeof value === "number" ? text(value) : text(value)));
-  $("#files").replaceChildren(
-    filesTable(answer.files, (name) => artifactFile(version, name)),
-    answer.files.length < version.count
-      ? h("p", { class: "note" }, `The first ${answer.files.length} of ${version.count} files.`)
-      : "",
-  );
+  showFiles($("#files"), answer.files, (name) => artifactFile(version, name));
+  if (answer.files.length < version.count && !$("#files > .note"))
+    $("#files").append(h("p", { class: "note" }, `The first ${answer.files.length} of ${version.count} files.`));
   $("#use").textContent = `${page.entity}/${page.project}/${version.name}:v${version.version}`;
   drawLineage();
 }

@@ -11,8 +11,18 @@ const PICTURES = /\.(png|jpe?g|gif|webp)$/i;
 export const artifactFile = ({ name, version }, path) =>
   `${page.origin ?? ""}/-/artifact/${[page.entity, page.project, name, `v${version}`, ...path.split("/")].map(encodeURIComponent).join("/")}`;
 
-/** files: [{name, size, ref}]; addressOf(name). */
-export function filesTable(files, addressOf) {
+/** The files in `host`, drawn again when they changed; what the reader looks into stays open. */
+export function showFiles(host, files, addressOf) {
+  const state = JSON.stringify([files, files.map((file) => addressOf(file.name))]);
+  if (state === host.state) return;
+  host.state = state;
+  const opened = [...host.querySelectorAll("tr.peek:not([hidden])")];
+  const open = new Map(opened.map((row) => [row.dataset.address, row.firstElementChild]));
+  host.replaceChildren(filesTable(files, addressOf, open));
+}
+
+/** files: [{name, size, ref}]; addressOf(name); open: what is shown of a file already, by its address. */
+export function filesTable(files, addressOf, open = new Map()) {
   if (!files.length) return h("p", { class: "empty" }, "None");
   return h(
     "table",
@@ -26,11 +36,17 @@ export function filesTable(files, addressOf) {
         const address = addressOf(file.name);
         // A report in one file asks nobody for what is in them.
         const look = !page.saved && (TEXTS.test(file.name) || PICTURES.test(file.name));
-        const row = h("tr", { class: "peek", hidden: true }, h("td", { colspan: 3 }));
+        const shown = open.get(address);
+        const row = h("tr", { class: "peek", "data-address": address, hidden: !shown }, shown ?? h("td", { colspan: 3 }));
         const button = h(
           "button",
-          { type: "button", class: "link", "aria-expanded": "false", click: () => toggle(file, address, row, button) },
-          "look",
+          {
+            type: "button",
+            class: "link",
+            "aria-expanded": String(Boolean(shown)),
+            click: () => toggle(file, address, row, button),
+          },
+          shown ? "close" : "look",
         );
         return [
           h(

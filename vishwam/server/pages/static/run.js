@@ -4,7 +4,7 @@ import { $, h, page, badge } from "./dom.js";
 import { act, json, live } from "./api.js";
 import { followConsole, loadConsole } from "./console.js";
 import { CustomChart } from "./custom.js";
-import { copyable, filesTable } from "./files.js";
+import { copyable, showFiles } from "./files.js";
 import { drawMedia, fileAddress, isTable, onItsWay } from "./media.js";
 import { RunCharts } from "./run_charts.js";
 import { mountMemory } from "./run_memory.js";
@@ -164,10 +164,7 @@ function slider(key, steps, body) {
 }
 
 function drawFiles() {
-  const state = JSON.stringify(answer.files);
-  if (state === $("#files").state) return;
-  $("#files").state = state;
-  $("#files").replaceChildren(filesTable(answer.files, (name) => fileAddress(page.run, name)));
+  showFiles($("#files"), answer.files, (name) => fileAddress(page.run, name));
 }
 
 function drawArtifacts() {
