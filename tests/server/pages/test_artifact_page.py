@@ -91,7 +91,7 @@ def test_what_is_looked_into_stays_open_while_the_page_lives(site, page):
         until(lambda: page.locator("#files tr.peek:visible pre").all_inner_texts() == [words])  # noqa: B023
         kind, *arguments = new
         site.call(getattr(world, kind), *arguments)
-        seen = "#versions a" if kind == "artifact" else "#files td a"
+        seen = "#versions tr" if kind == "artifact" else "#files td a"
         until(lambda: page.locator(seen).count() == 2)  # noqa: B023
         assert page.locator("#files tr.peek:visible pre").all_inner_texts() == [words]
         page.locator("#files").get_by_role("button", name="close").click()
