@@ -22,7 +22,7 @@ from vishwam.server.store import Store
 BAYES = {"method": "bayes", "metric": {"name": "loss"}, "parameters": {"x": {"min": 0.0, "max": 1.0}}}
 HEARTBEAT = "mutation M($input: AgentHeartbeatInput!) { agentHeartbeat(input: $input) { commands } }"
 
-# Eight agents in threads, each until there is nothing left; prints the points they were given.
+# Eight agents in threads, each until there is nothing left; prints the points they were given. They begin at a word.
 AGENTS = """
 import json, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +35,8 @@ def work(_):
     while command := talk.trial(project, agent, "loss", 1.0):
         found.append(command["args"])
     return found
+print("ready", flush=True)
+sys.stdin.readline()
 with ThreadPoolExecutor(8) as pool:
     print(json.dumps([point for found in pool.map(work, range(8)) for point in found]))
 """
@@ -48,10 +50,14 @@ def test_sixteen_agents_in_two_processes_never_get_one_point_twice(server: Addre
     root = Path(__file__).parents[2]
     processes = [
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
         )
         for _ in range(2)
-    ]
+    ]  # fmt: skip
+    assert [process.stdout.readline() for process in processes if process.stdout] == ["ready\n"] * 2
+    for process in processes:
+        print("go", file=process.stdin, flush=True)
     shares = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
     points = [(point["x"]["value"], point["y"]["value"]) for share in shares for point in share]
     assert all(shares), "both took part"
